@@ -1,0 +1,3 @@
+"""srbuild: build initrds that boot machines from one shared root, into a container."""
+
+__all__: list[str] = []

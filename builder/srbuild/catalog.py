@@ -1,0 +1,1 @@
+"""Boot modules: what a module.toml declares, and where modules are found."""

@@ -1,0 +1,1 @@
+"""Options, environment, recipe and cluster file, merged into one Config."""

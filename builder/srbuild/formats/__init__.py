@@ -1,0 +1,1 @@
+"""File formats: readers and writers that know nothing of srbuild."""

@@ -1,0 +1,201 @@
+"""Reading a root tree as a process inside it would see it.
+
+Every symlink is followed *inside* the tree: an absolute target starts again at the tree's
+root and `..` stops there, so nothing outside is ever named (path_resolution(7), with the
+tree's root as the process's root). Directories are listed once and remembered, which makes
+the closure's many look-ups of absent files dictionary misses.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from srbuild.errors import MissingInputError
+from srbuild.paths import HostPath, SysrootPath, sysroot_path
+
+MAX_LINKS = 40  # the kernel's own limit: MAXSYMLINKS in include/linux/namei.h
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells whether a file is still the one that was read.
+
+    All numbers as `stat` gives them; times in nanoseconds.
+    """
+
+    dev: int
+    ino: int
+    size: int
+    mtime: int
+    ctime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symlink met on the way: its own path (no link in it) and its target, unchanged."""
+
+    path: SysrootPath
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Where a path leads: `path` without any link in it, and the links met, in order."""
+
+    path: SysrootPath
+    links: tuple[Link, ...]
+
+
+class Sysroot:
+    """A root tree: a directory, or the running system at `/`. Read only."""
+
+    def __init__(self, root: HostPath) -> None:
+        """Open the tree at `root`; MissingInputError when it is no directory."""
+        if not root.is_dir():
+            raise MissingInputError(
+                f"no sysroot at {root}",
+                hint="make one with: srbuild sysroot create DIR --fs FS --blk BLK",
+            )
+        self.root = root.absolute()
+        self._prefix = "" if str(self.root) == "/" else str(self.root)
+        self._dirs: dict[str, Mapping[str, bool]] = {}
+        self._targets: dict[str, str] = {}
+
+    def host(self, path: SysrootPath) -> str:
+        """The host's name of `path`, which must hold no link (see `resolve`)."""
+        return self._prefix + path
+
+    def find(self, path: SysrootPath) -> Resolved | None:
+        """Follow `path` inside the tree; None when it leads nowhere or in circles."""
+        done: list[str] = []
+        todo = [part for part in reversed(path.split("/")) if part]
+        links: list[Link] = []
+        while todo:
+            part = todo.pop()
+            if part == ".":
+                continue
+            if part == "..":
+                if done:
+                    done.pop()
+                continue
+            here = "/" + "/".join(done)
+            is_link = self._entries(here).get(part)
+            if is_link is None:
+                return None
+            if not is_link:
+                done.append(part)
+                continue
+            if len(links) >= MAX_LINKS:
+                return None
+            link = f"{here.rstrip('/')}/{part}"
+            target = self._target(link)
+            links.append(Link(SysrootPath(link), target))
+            if target.startswith("/"):
+                done.clear()
+            todo.extend(p for p in reversed(target.split("/")) if p)
+        return Resolved(SysrootPath("/" + "/".join(done)), tuple(links))
+
+    def resolve(self, path: SysrootPath) -> Resolved:
+        """Like `find`, but MissingInputError when there is nothing at `path`."""
+        found = self.find(path)
+        if found is None:
+            raise MissingInputError(f"{path} is not in the sysroot {self.root}")
+        return found
+
+    def exists(self, path: SysrootPath) -> bool:
+        """Whether `path` leads to something inside the tree."""
+        return self.find(path) is not None
+
+    def stat(self, path: SysrootPath) -> os.stat_result:
+        """The stat of what `path` leads to; MissingInputError when nothing."""
+        return os.lstat(self.host(self.resolve(path).path))
+
+    def is_file(self, path: SysrootPath) -> bool:
+        """Whether `path` leads to a regular file."""
+        found = self.find(path)
+        return found is not None and stat.S_ISREG(os.lstat(self.host(found.path)).st_mode)
+
+    def read(self, path: SysrootPath) -> bytes:
+        """The whole content of the file that `path` leads to.
+
+        Raises MissingInputError when there is none or it can't be read.
+        """
+        real = self.host(self.resolve(path).path)
+        try:
+            with open(real, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise MissingInputError(
+                f"cannot read {path} in {self.root}: {error.strerror}"
+            ) from error
+
+    def read_text(self, path: SysrootPath) -> str:
+        """The file's content as UTF-8, foreign bytes as surrogate escapes."""
+        return self.read(path).decode("utf-8", "surrogateescape")
+
+    def names(self, path: SysrootPath) -> list[str]:
+        """The sorted names in the directory that `path` leads to; empty when it is none."""
+        found = self.find(path)
+        return sorted(self._entries(found.path)) if found else []
+
+    def glob(self, pattern: str) -> list[SysrootPath]:
+        """The sorted paths that match a shell pattern; `**` is any depth of directories.
+
+        Links are followed for the directories in the pattern, as a shell does; the paths
+        are those that match, not what they lead to.
+        """
+        matches = [SysrootPath("/")]
+        for part in sysroot_path(pattern).split("/")[1:]:
+            matches = [m for base in matches for m in self._glob_step(base, part)]
+        return sorted(set(matches))
+
+    def _glob_step(self, base: SysrootPath, part: str) -> list[SysrootPath]:
+        stem = base.rstrip("/")
+        if part == "**":
+            below = [SysrootPath(f"{stem}/{name}") for name in self.names(base)]
+            dirs = [path for path in below if not self._is_link(path) and self.names(path)]
+            return [base, *(hit for path in dirs for hit in self._glob_step(path, part))]
+        if not any(char in part for char in "*?["):
+            path = SysrootPath(f"{stem}/{part}")
+            return [path] if self.exists(path) else []
+        names = fnmatch.filter(self.names(base), part)
+        return [SysrootPath(f"{stem}/{name}") for name in names]
+
+    def _is_link(self, path: SysrootPath) -> bool:
+        base, _, name = path.rpartition("/")
+        found = self.find(SysrootPath(base or "/"))
+        return bool(found and self._entries(found.path).get(name))
+
+    def _entries(self, real: str) -> Mapping[str, bool]:
+        """Name → is it a link, for the directory `real`; empty when it is no directory."""
+        known = self._dirs.get(real)
+        if known is None:
+            try:
+                with os.scandir(self._prefix + real) as entries:
+                    known = {entry.name: entry.is_symlink() for entry in entries}
+            except OSError:
+                known = {}
+            self._dirs[real] = known
+        return known
+
+    def _target(self, link: str) -> str:
+        if link not in self._targets:
+            self._targets[link] = os.readlink(self._prefix + link)
+        return self._targets[link]
+
+    @cached_property
+    def is_merged(self) -> bool:
+        """Whether /lib is a link into /usr (merged-/usr)."""
+        return self._is_link(SysrootPath("/lib"))
+
+
+def identity(status: os.stat_result) -> Identity:
+    """The part of a stat result that tells one version of a file from another."""
+    return Identity(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )

@@ -1,0 +1,1 @@
+"""QEMU nodes, storage servers and scenarios."""
