@@ -1,0 +1,176 @@
+"""The kernels of a sysroot and the data that depmod keeps about each one's kmods."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from srbuild.errors import MissingInputError, Origin
+from srbuild.formats.kmodfile import split_suffix, unpack
+from srbuild.formats.kmodindex import (
+    Aliases,
+    Dep,
+    kmod_name,
+    parse_builtin_aliases,
+    parse_dep,
+    parse_order,
+    parse_softdep,
+    parse_weakdep,
+)
+from srbuild.formats.modinfo import ModInfo, Softdep, parse_modinfo, read_modinfo
+from srbuild.host.sysroot import Identity, Sysroot, identity
+from srbuild.paths import SysrootPath
+
+_MODULE_DIRS = ("/lib/modules", "/usr/lib/modules")
+
+
+@dataclass(frozen=True)
+class KernelTree:
+    """The kmods of one kernel: `base` is its modules directory in the sysroot.
+
+    Every file of depmod's is read when it is first needed, once.
+    """
+
+    sysroot: Sysroot
+    version: str
+    base: SysrootPath
+
+    def path(self, relative: str) -> SysrootPath:
+        """The sysroot path of a file named relative to the modules directory."""
+        return SysrootPath(f"{self.base}/{relative}")
+
+    def read_optional(self, name: str) -> str | None:
+        """The text of the file `name`; None when the kernel has none (older kmod)."""
+        path = self.path(name)
+        return self.sysroot.read_text(path) if self.sysroot.is_file(path) else None
+
+    @cached_property
+    def deps(self) -> dict[str, Dep]:
+        """modules.dep; MissingInputError when it is absent or damaged."""
+        text = self.read_optional("modules.dep")
+        hint = f"make it with: depmod -b {self.sysroot.root} {self.version}"
+        if text is None:
+            raise MissingInputError(f"kernel {self.version} has no modules.dep", hint=hint)
+        try:
+            return parse_dep(text)
+        except ValueError as error:
+            where = Origin(self.path("modules.dep"))
+            raise MissingInputError(str(error), hint=hint, origin=where) from error
+
+    @cached_property
+    def softdeps(self) -> dict[str, Softdep]:
+        """modules.softdep; empty when absent."""
+        return parse_softdep(self.read_optional("modules.softdep") or "")
+
+    @cached_property
+    def weakdeps(self) -> dict[str, tuple[str, ...]]:
+        """modules.weakdep; empty when absent (kmod before 33)."""
+        return parse_weakdep(self.read_optional("modules.weakdep") or "")
+
+    @cached_property
+    def aliases(self) -> Aliases:
+        """modules.alias; without an alias when absent."""
+        return Aliases(self.read_optional("modules.alias") or "")
+
+    @cached_property
+    def order(self) -> list[str]:
+        """modules.order: the paths of the kernel's own kmods as it was built."""
+        return parse_order(self.read_optional("modules.order") or "")
+
+    @cached_property
+    def builtins(self) -> frozenset[str]:
+        """The names of what modules.builtin says is part of the kernel."""
+        text = self.read_optional("modules.builtin") or ""
+        return frozenset(kmod_name(path) for path in parse_order(text))
+
+    @cached_property
+    def builtin_modinfo(self) -> bytes | None:
+        """modules.builtin.modinfo, unchanged; None when absent (Linux before 5.2)."""
+        path = self.path("modules.builtin.modinfo")
+        return self.sysroot.read(path) if self.sysroot.is_file(path) else None
+
+    @cached_property
+    def builtin_aliases(self) -> Aliases:
+        """The aliases of what is part of the kernel, from modules.builtin.modinfo."""
+        pairs = parse_builtin_aliases(self.builtin_modinfo or b"")
+        return Aliases("".join(f"alias {alias} {name}\n" for alias, name in pairs))
+
+
+def kernel_versions(sysroot: Sysroot) -> list[str]:
+    """The versions of the kernels whose kmods are in the sysroot, oldest first."""
+    found = {
+        name
+        for base in _MODULE_DIRS
+        for name in sysroot.names(SysrootPath(base))
+        if not {"kernel", "modules.order", "modules.dep"}.isdisjoint(
+            sysroot.names(SysrootPath(f"{base}/{name}"))
+        )
+    }
+    return sorted(found, key=_version_key)
+
+
+def open_kernel(sysroot: Sysroot, version: str = "", origin: Origin | None = None) -> KernelTree:
+    """The kmods of kernel `version` (asked for at `origin`), or of the newest when empty.
+
+    Raises MissingInputError when the sysroot has no such kernel, naming those it has, and
+    when depmod was not run on it.
+    """
+    versions = kernel_versions(sysroot)
+    if not versions:
+        raise MissingInputError(
+            f"no kernel modules in {sysroot.root}",
+            hint="install a kernel package there, such as linux-image-amd64",
+            origin=origin,
+        )
+    if version and version not in versions:
+        raise MissingInputError(
+            f"no kernel {version} in {sysroot.root}",
+            hint=f"it has: {', '.join(versions)}",
+            origin=origin,
+        )
+    chosen = version or versions[-1]
+    bases = [SysrootPath(f"{base}/{chosen}") for base in _MODULE_DIRS]
+    tree = KernelTree(sysroot, chosen, next(base for base in bases if sysroot.names(base)))
+    _ = tree.deps  # a kernel that depmod has not seen is no kernel to build for
+    return tree
+
+
+def load_modinfo(
+    sysroot: Sysroot, path: SysrootPath, facts: MutableMapping[Identity, ModInfo]
+) -> ModInfo:
+    """The `.modinfo` of the kmod at `path` (no link), remembered in `facts`.
+
+    Raises ModinfoError, UnpackError or OSError when the file is no readable kmod.
+    """
+    host = sysroot.host(path)
+    known = identity(os.lstat(host))
+    info = facts.get(known)
+    if info is None:
+        _, how = split_suffix(path)
+        info = parse_modinfo(unpack(sysroot.read(path), how)) if how else _pread_modinfo(host)
+        facts[known] = info
+    return info
+
+
+def _pread_modinfo(host: str) -> ModInfo:
+    file = os.open(host, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(file).st_size
+        return read_modinfo(lambda offset, length: os.pread(file, length, offset), size)
+    finally:
+        os.close(file)
+
+
+def _version_key(version: str) -> list[tuple[int, int, str]]:
+    """Numbers compare as numbers and above letters; `rc` and `~` below a version's end."""
+    parts = re.findall(r"[0-9]+|[a-zA-Z]+|~", version)
+    return [*(_part_key(part) for part in parts), (1, 0, "")]
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    if part.isdigit():
+        return 3, int(part), ""
+    return (0 if part in {"rc", "~"} else 2), 0, part

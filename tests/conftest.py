@@ -1,0 +1,27 @@
+"""What tests of every kind share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout that is being tested."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def sysroot(project: Path) -> Path:
+    """The Debian tree that `make test` makes: gfs2 on iscsi, bookworm; read only."""
+    directory = project / "build" / "sysroot"
+    if not directory.is_dir():
+        pytest.fail(
+            f"no sysroot at {directory}; make it with: "
+            f"srbuild sysroot create {directory} --fs gfs2 --blk iscsi"
+        )
+    return directory
