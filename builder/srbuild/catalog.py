@@ -1,1 +1,207 @@
-"""Boot modules: what a module.toml declares, and where modules are found."""
+"""The catalog: all boot modules on the search path, found by name, kind or capability."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Final
+
+from srbuild import dependencies
+from srbuild.bootmodule import (
+    KINDS,
+    FileWish,
+    Install,
+    Module,
+    Option,
+    Packages,
+    Run,
+    Survive,
+    Template,
+    boot_rank,
+)
+from srbuild.config.convert import Reader, collect, join_key, read_toml, suggest
+from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.paths import HostPath
+
+__all__ = [
+    "KINDS",
+    "KIND_NAMES",
+    "Catalog",
+    "FileWish",
+    "Install",
+    "Module",
+    "Option",
+    "Packages",
+    "Run",
+    "Survive",
+    "Template",
+    "load_catalog",
+    "load_module",
+]
+
+KIND_NAMES: Final[Mapping[str, str]] = {
+    "base": "base module",
+    "net": "network module",
+    "block": "block device module",
+    "cluster": "cluster module",
+    "fs": "file system module",
+    "container": "container module",
+    "rescue": "rescue module",
+}
+
+
+class Catalog:
+    """All boot modules that were found, by name."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.modules: Mapping[str, Module] = {m.name: m for m in sorted(modules, key=boot_rank)}
+
+    @cached_property
+    def kinds(self) -> Mapping[str, tuple[Module, ...]]:
+        """Kind → its modules by name."""
+        found = self.modules.values()
+        return {kind: tuple(m for m in found if m.kind == kind) for kind in KINDS}
+
+    def of_kind(self, kind: str) -> tuple[Module, ...]:
+        """The modules of `kind`, by name."""
+        return self.kinds[kind]
+
+    def module(self, name: str, kind: str = "", origin: Origin | None = None) -> Module:
+        """The module `name`, of `kind` if one is given.
+
+        ConfigError when there is none; `origin` is where the user wrote the name.
+        """
+        found = self.modules.get(name)
+        if found and kind in {"", found.kind}:
+            return found
+        known = [m.name for m in (self.kinds[kind] if kind else self.modules.values())]
+        raise ConfigError(
+            f"no {KIND_NAMES[kind] if kind else 'boot module'} {name!r}; "
+            f"known: {', '.join(known) or 'none'}",
+            f"{name} is a {KIND_NAMES[found.kind]}" if found else suggest(name, known),
+            origin,
+        )
+
+    def provider(self, capability: str) -> Module:
+        """The module called `capability`, or the only one that provides it.
+
+        ConfigError when there is none or only the user could choose.
+        """
+        return dependencies.find_provider(self.modules.values(), capability)
+
+    def resolve(self, names: Iterable[str]) -> tuple[Module, ...]:
+        """The modules `names` and all that they require, in the order to run them.
+
+        Raises ConfigError and ConflictError; see `dependencies.resolve`.
+        """
+        errors: list[SrbuildError] = []
+        chosen: list[str] = []
+        for name in names:
+            with collect(errors):
+                chosen.append(self.module(name).name)
+        raise_all(errors)
+        return dependencies.resolve(self.modules, chosen)
+
+
+def load_catalog(search_path: Sequence[HostPath], points: Collection[str] | None = None) -> Catalog:
+    """Read `*/*/module.toml` below each folder of `search_path`.
+
+    `points` are the boot-time points that scripts may be run at; unchecked when not given.
+    Raises ConfigError with all errors of all modules: unknown keys, scripts and templates that
+    don't exist, folders that disagree with the declared name or kind, a name in two places,
+    two options with one shell variable.
+    """
+    errors: list[SrbuildError] = []
+    modules: list[Module] = []
+    for root in search_path:
+        for folder in _module_folders(root, errors):
+            with collect(errors):
+                modules.append(load_module(folder, points))
+    errors.extend(_duplicates(modules))
+    raise_all(errors)
+    return Catalog(modules)
+
+
+def _module_folders(root: HostPath, errors: list[SrbuildError]) -> list[HostPath]:
+    try:
+        with os.scandir(root) as found:
+            kinds = sorted(e.name for e in found if e.is_dir() and not e.name.startswith("."))
+    except OSError as error:
+        errors.append(ConfigError(f"cannot read modules: {error.strerror}", "", Origin(str(root))))
+        return []
+    folders = [root / kind / name for kind in kinds for name in sorted(os.listdir(root / kind))]
+    return [folder for folder in folders if os.path.exists(folder / "module.toml")]
+
+
+def load_module(folder: HostPath, points: Collection[str] | None = None) -> Module:
+    """Read the module in `folder`; ConfigError with all that is wrong with it."""
+    path = folder / "module.toml"
+    reader = Reader(str(path))
+    module = reader.table(Module, read_toml(path), given={"folder": folder})
+    if module is None:
+        reader.finish()
+        raise AssertionError("a failed conversion notes an error")
+    for key, declared, stands in (
+        ("name", module.name, folder.name),
+        ("kind", module.kind, folder.parent.name),
+    ):
+        if declared != stands:
+            reader.fail(key, f"{declared!r}, but the module lies in {stands}/")
+    for point in module.run:
+        if points is not None and point not in points:
+            reader.unknown("run", point, points, "point")
+    _check_files(module, reader)
+    options = {name: _with_default(o, reader) for name, o in module.options.items()}
+    reader.finish()
+    return replace(module, options=options)
+
+
+def _check_files(module: Module, reader: Reader) -> None:
+    for point, run in module.run.items():
+        if not os.path.isfile(module.folder / run.script):
+            reader.fail(join_key("run", point), f"no script {run.script} in the module's folder")
+    for index, template in enumerate(module.templates):
+        if not os.path.isfile(module.template_path(template)):
+            reader.fail(
+                f"template[{index}].source", f"no file {template.source} in the module's folder"
+            )
+
+
+def _with_default(option: Option, reader: Reader) -> Option:
+    """`option` with its default as normalised values."""
+    if option.default == ():
+        return option
+    key = f"options.{option.name}.default"
+    found = reader.values(option.default, key, option.many, option.parse, secret=False)
+    return replace(option, default=found or ())
+
+
+def _duplicates(modules: Sequence[Module]) -> list[SrbuildError]:
+    errors: list[SrbuildError] = []
+    names: dict[str, Module] = {}
+    variables: dict[str, tuple[Module, Option]] = {}
+    for module in modules:
+        first = names.setdefault(module.name, module)
+        if first is not module:
+            errors.append(
+                ConfigError(
+                    f"the module {module.name!r} is already in {first.folder}",
+                    "give it another name: a module can't replace one that srbuild has",
+                    module.origin,
+                )
+            )
+            continue
+        for option in module.options.values():
+            other, its = variables.setdefault(option.variable(module.name), (module, option))
+            if other is not module or its is not option:
+                errors.append(
+                    ConfigError(
+                        f"{option.variable(module.name)} is also the variable of "
+                        f"{other.name}.{its.name}",
+                        "rename one of the two options",
+                        Origin(module.origin.source, f"options.{option.name}"),
+                    )
+                )
+    return errors

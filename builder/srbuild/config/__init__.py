@@ -1,1 +1,1 @@
-"""Options, environment, recipe and cluster file, merged into one Config."""
+"""What was asked: options, environment, recipe and cluster file, merged into one `Config`."""

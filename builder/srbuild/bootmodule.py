@@ -1,0 +1,233 @@
+"""A boot module as its module.toml declares it.
+
+A module is data (`modules/<kind>/<name>/module.toml`) and shell scripts beside it; nothing of
+it runs at build time. A dataclass below is the description of its table in module.toml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias, get_args
+
+from srbuild.config import values
+from srbuild.config.convert import GIVEN, TABLE_KEY, toml_key
+from srbuild.errors import Origin
+from srbuild.paths import HostPath, ImagePath, image_path
+
+Kind: TypeAlias = Literal["base", "net", "block", "cluster", "fs", "container", "rescue"]
+KINDS: Final[tuple[str, ...]] = get_args(Kind)  # in the order in which they boot
+RUN_TIMEOUT: Final = 120  # seconds
+
+
+def _matching(pattern: str, what: str) -> Callable[[object], str]:
+    """A converter: a string that matches `pattern` wholly, or "must be `what`"."""
+    compiled = re.compile(pattern)
+
+    def check(raw: object) -> str:
+        if not isinstance(raw, str) or not compiled.fullmatch(raw):
+            raise ValueError(f"{raw!r} must be {what}")
+        return raw
+
+    return check
+
+
+def _image_path(raw: object) -> ImagePath:
+    return image_path(values.parse("path", raw))
+
+
+def _timeout(raw: object) -> int:
+    return int(values.parse("seconds", raw))
+
+
+def _mode(raw: object) -> int:
+    if not isinstance(raw, str) or not re.fullmatch(r"0?[0-7]{3}", raw):
+        raise ValueError('must be a mode in octal as a string, such as "0644"')
+    return int(raw, 8)
+
+
+Name = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,30}", "a name in a-z, 0-9 and -")]
+FileName = Annotated[
+    str, _matching(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(/[A-Za-z0-9_][A-Za-z0-9_.@-]*)*", "a file's name")
+]
+CmdlineName = Annotated[
+    str, _matching(r"[A-Za-z0-9_.-]+", "a kernel parameter's name, without '='")
+]
+Target = Annotated[ImagePath, _image_path]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of a module. `default` holds normalised values, none when there is no default.
+
+    `scope` tells whether nodes may have values of their own; `reason` is said to the user
+    when a required option is missing.
+    """
+
+    name: str = field(metadata=TABLE_KEY)
+    type: values.OptionType
+    help: str
+    default: Annotated[tuple[str, ...], lambda raw: raw] = ()
+    many: bool = False
+    required: Literal["no", "always", "several-nodes"] = "no"
+    secret: bool = False
+    scope: Literal["site", "node"] = "site"
+    choices: tuple[CmdlineName, ...] = ()
+    cmdline: tuple[CmdlineName, ...] = ()
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"{self.name!r} must be a name in a-z, 0-9 and _")
+        if self.type == "enum" and not self.choices:
+            raise ValueError("an enum needs its choices")
+        if self.choices and self.type not in {"enum", "word", "flags"}:
+            raise ValueError(f"choices are for enum, word and flags, not for {self.type}")
+        if self.secret and self.cmdline:
+            raise ValueError("a secret has no place on the kernel command line")
+        if self.secret and self.default != ():
+            raise ValueError("a secret has no default")
+        if self.required != "no" and self.default != ():
+            raise ValueError("what has a default is never missing: drop required or default")
+
+    def variable(self, module: str) -> str:
+        """The shell variable that holds the option of `module` at boot."""
+        return f"SR_{module}_{self.name}".upper().replace("-", "_")
+
+    def parse(self, raw: object) -> str:
+        """One value's normal form; ValueError with a sentence."""
+        value = values.parse(self.type, raw, self.choices)
+        if self.many and (not value or " " in value):
+            raise ValueError(f"{value!r}: a value of a list is neither empty nor holds spaces")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A file rendered at build time, for the image, the site or each node.
+
+    `source` lies in the module's folder.
+    """
+
+    source: FileName
+    target: Target
+    scope: Literal["image", "site", "node"] = "image"
+    mode: Annotated[int | None, _mode] = None
+    secret: bool = False
+
+    def __post_init__(self) -> None:
+        if self.secret and self.scope == "image":
+            raise ValueError("a secret file belongs to the site or to a node, not to every image")
+        if self.secret and self.mode is not None and self.mode & 0o077:
+            raise ValueError("a secret file is for root only: mode 0600 or less")
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of the rendered file."""
+        return self.mode if self.mode is not None else 0o600 if self.secret else 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class FileWish:
+    """Sysroot files that match the glob `source`; `target`, if any, renames the single match."""
+
+    toml_shorthand: ClassVar[str] = "source"
+
+    source: str
+    target: Target | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """What the module needs in the image, by the names that the sysroot has for it.
+
+    `plugins` and `files` are globs over the sysroot, in which `{libdir}` stands for each
+    library directory.
+    """
+
+    binaries: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    kmods: tuple[str, ...] = ()
+    optional_kmods: tuple[str, ...] = ()
+    firmware: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    files: tuple[FileWish, ...] = ()
+    dirs: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A script of the module's folder, run at a boot-time point for at most `timeout` seconds.
+
+    0 is for a script that may wait for ever and says so on the console.
+    """
+
+    toml_shorthand: ClassVar[str] = "script"
+
+    point: str = field(metadata=TABLE_KEY)
+    script: FileName
+    timeout: Annotated[int, _timeout] = RUN_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Survive:
+    """Processes that outlive the container and the shutdown's kill, by their `comm` names."""
+
+    processes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """The packages that supply the module's files, per family of distributions."""
+
+    debian: tuple[str, ...] = ()
+    rhel: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A boot module. `requires` and `conflicts` hold modules' names or capabilities."""
+
+    folder: HostPath = field(metadata=GIVEN)
+    name: Name
+    kind: Kind
+    summary: str
+    requires: tuple[Name, ...] = ()
+    provides: tuple[Name, ...] = ()
+    conflicts: tuple[Name, ...] = ()
+    packages: Packages = Packages()
+    options: Mapping[str, Option] = field(default_factory=dict)
+    install: Install = Install()
+    templates: tuple[Template, ...] = field(default=(), metadata=toml_key("template"))
+    run: Mapping[str, Run] = field(default_factory=dict)
+    survive: Survive = Survive()
+
+    def __post_init__(self) -> None:
+        if self.name in self.requires:
+            raise ValueError("a module can't require itself")
+        if self.name in {"name", "node", "block", "fs", "container"}:
+            raise ValueError(f"{self.name!r} means something else in a cluster file")
+
+    @property
+    def origin(self) -> Origin:
+        """Where the module is declared."""
+        return Origin(str(self.folder / "module.toml"))
+
+    @property
+    def table(self) -> str:
+        """The table of a cluster file that holds the module's options."""
+        return self.kind if self.kind in {"block", "fs", "container"} else self.name
+
+    def template_path(self, template: Template) -> HostPath:
+        """The file that `template` is rendered from."""
+        return self.folder / template.source
+
+    def offers(self, wish: str) -> bool:
+        """Whether the module is, or provides, what `wish` names."""
+        return wish == self.name or wish in self.provides
+
+
+def boot_rank(module: Module) -> tuple[int, str]:
+    """Where `module` comes among modules that don't depend on each other."""
+    return KINDS.index(module.kind), module.name

@@ -1,0 +1,148 @@
+"""Which boot modules a few named ones need, and in which order all of them run."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from srbuild.bootmodule import Module, boot_rank
+from srbuild.config.convert import collect, suggest
+from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+
+ASKED_FOR: Final = ""  # who wanted a module that the user named
+
+
+def find_provider(modules: Iterable[Module], capability: str) -> Module:
+    """The one of `modules` that is called `capability`, or the only one that provides it.
+
+    ConfigError when there is none or only the user could choose.
+    """
+    every = sorted(modules, key=boot_rank)
+    found = [m for m in every if m.offers(capability)]
+    named = [m for m in found if m.name == capability]
+    if named or len(found) == 1:
+        return (named or found)[0]
+    if not found:
+        known = {offer for m in every for offer in (m.name, *m.provides)}
+        raise ConfigError(f"no boot module provides {capability!r}", suggest(capability, known))
+    option = "--blk" if all(m.kind == "block" for m in found) else "--module"
+    raise ConfigError(
+        f"several boot modules provide {capability!r}: {', '.join(m.name for m in found)}",
+        f"choose one with {option} NAME",
+    )
+
+
+def resolve(modules: Mapping[str, Module], names: Iterable[str]) -> tuple[Module, ...]:
+    """`names` of `modules` and all that they require, each after what it requires.
+
+    A requirement is met by a chosen module that has or provides that name; otherwise by the
+    module of that name, otherwise by the only provider. Modules that don't depend on each
+    other come by kind (base, net, block, cluster, fs, container, rescue), then by name.
+    Raises ConfigError (unmet or ambiguous requirements, cycles) and ConflictError (two
+    modules that exclude each other), each with the chain that led there.
+    """
+    wanted_by: dict[str, str] = dict.fromkeys(names, ASKED_FOR)
+    while missing := _unmet(modules, wanted_by):
+        errors: list[SrbuildError] = []
+        found: dict[str, str] = {}
+        for requirement, by in missing:
+            with collect(errors):
+                found.setdefault(_provider(modules, requirement, by, wanted_by), by)
+        if not found:
+            raise_all(errors)
+        wanted_by.update(found)
+    chosen = sorted((modules[name] for name in wanted_by), key=boot_rank)
+    raise_all(_conflicts(chosen, wanted_by))
+    return _in_order(chosen)
+
+
+def _unmet(modules: Mapping[str, Module], wanted_by: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(requirement, who has it), for what no chosen module but the requiring one offers."""
+    chosen = sorted((modules[name] for name in wanted_by), key=boot_rank)
+    return [
+        (requirement, module.name)
+        for module in chosen
+        for requirement in module.requires
+        if not any(other.offers(requirement) for other in chosen if other is not module)
+    ]
+
+
+def _provider(
+    modules: Mapping[str, Module], requirement: str, by: str, wanted_by: Mapping[str, str]
+) -> str:
+    """Whom to add for the `requirement` of the module `by`, which can't meet it itself."""
+    try:
+        return find_provider((m for m in modules.values() if m.name != by), requirement).name
+    except ConfigError as error:
+        chain = " → ".join([*chain_of(by, wanted_by), requirement])
+        origin = Origin(modules[by].origin.source, "requires")
+        raise ConfigError(f"{error.message} ({chain})", error.hint, origin) from error
+
+
+def chain_of(name: str, wanted_by: Mapping[str, str]) -> list[str]:
+    """The modules from one that the user named down to `name`."""
+    chain = [name]
+    while (by := wanted_by[chain[0]]) != ASKED_FOR:
+        chain.insert(0, by)
+    return chain
+
+
+def _conflicts(chosen: Sequence[Module], wanted_by: Mapping[str, str]) -> list[SrbuildError]:
+    def why(module: Module) -> str:
+        return " → ".join(chain_of(module.name, wanted_by))
+
+    pairs = {
+        (min(one, other, key=boot_rank).name, max(one, other, key=boot_rank).name): (one, other)
+        for one in chosen
+        for other in chosen
+        if one is not other and any(other.offers(wish) for wish in one.conflicts)
+    }
+    return [
+        ConflictError(
+            f"{one.name} and {other.name} exclude each other",
+            f"leave out one of: {why(one)}; {why(other)}",
+            one.origin,
+        )
+        for one, other in pairs.values()
+    ]
+
+
+def _in_order(chosen: Sequence[Module]) -> tuple[Module, ...]:
+    """Sort topologically, ties by rank (Kahn 1962 with a heap)."""
+    before = {
+        module.name: {
+            other.name
+            for other in chosen
+            if other is not module and any(other.offers(wish) for wish in module.requires)
+        }
+        for module in chosen
+    }
+    by_name = {module.name: module for module in chosen}
+    ready = [boot_rank(module) for module in chosen if not before[module.name]]
+    heapq.heapify(ready)
+    order: list[Module] = []
+    while ready:
+        _, name = heapq.heappop(ready)
+        order.append(by_name[name])
+        for other, needs in before.items():
+            if name in needs:
+                needs.remove(name)
+                if not needs:
+                    heapq.heappush(ready, boot_rank(by_name[other]))
+    if len(order) < len(chosen):
+        cycle = _cycle({name: needs for name, needs in before.items() if needs})
+        raise ConfigError(
+            f"boot modules require each other in a circle: {' → '.join(cycle)}",
+            "drop one of these requirements",
+            by_name[cycle[0]].origin,
+        )
+    return tuple(order)
+
+
+def _cycle(before: Mapping[str, set[str]]) -> list[str]:
+    """One circle in `before`, whose every member waits for another; it ends where it begins."""
+    path = [min(before)]
+    while path[-1] not in path[:-1]:
+        path.append(min(before[path[-1]] & before.keys()))
+    return path[path.index(path[-1]) :]
