@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import BinaryIO
 
 from srbuild.errors import MissingInputError
 from srbuild.paths import HostPath, SysrootPath, sysroot_path
@@ -132,6 +133,18 @@ class Sysroot:
         except OSError as error:
             raise MissingInputError(
                 f"cannot read {path} in {self.root}: {error.strerror}"
+            ) from error
+
+    def open(self, real: SysrootPath) -> BinaryIO:
+        """Open the regular file at `real` (a `Resolved.path`), unbuffered, to read parts of it.
+
+        Raises MissingInputError when it can't be opened.
+        """
+        try:
+            return open(self.host(real), "rb", buffering=0)
+        except OSError as error:
+            raise MissingInputError(
+                f"cannot read {real} in {self.root}: {error.strerror}"
             ) from error
 
     def read_text(self, path: SysrootPath) -> str:
