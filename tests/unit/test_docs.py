@@ -1,0 +1,206 @@
+"""README and docs say what is so: every example is run or parsed, every link leads somewhere.
+
+The words after a fenced block's language say how its example is proved:
+
+- `sh`: run from top to bottom, all of a page in one folder, with `srbuild` on PATH and the tree
+  that `make test` makes as build/sysroot
+- `sh make`: targets of the Makefile, resolved by make
+- `sh boot`: what needs virtual machines; parsed here, run by `make matrix`
+- `toml cluster.toml`: a cluster file, read as one; the page's commands find it under that name
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from srbuild import errors
+from srbuild.cli.main import VERBS, cli
+from srbuild.config.cluster import load_cluster
+from srbuild.lab.scenario import find_scenario
+from srbuild.pipeline import find_modules
+from srbuild.spine import load_spine
+from support.pages import options_page
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+KINDS = {"sh", "sh make", "sh boot", "toml cluster.toml"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A fenced block of a page."""
+
+    page: Path
+    kind: str
+    text: str
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Its command lines as words, assignments in front left out."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        words = [shlex.split(line, comments=True) for line in lines]
+        return [[w for w in line if not re.match(r"[A-Z_]+=", w)] for line in words if line]
+
+
+EXAMPLES = [Example(p, *found) for p in PAGES for found in FENCE.findall(p.read_text())]
+
+
+def of_kind(kind: str) -> list[object]:
+    found = [example for example in EXAMPLES if example.kind == kind]
+    assert found, f"no example of the kind {kind}: has the convention changed?"
+    return [pytest.param(e, id=f"{e.page.stem}-{i}") for i, e in enumerate(found)]
+
+
+def test_every_example_says_how_it_is_proved() -> None:
+    assert {example.kind for example in EXAMPLES} <= KINDS
+    fences = sum(page.read_text().count("```") for page in PAGES)
+    assert fences == 2 * len(EXAMPLES), "an unbalanced or indented fence"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text()):
+        if target.startswith("http"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.is_file(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that the headings of a page get, as Git forges make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = {target for target, _ in LINK.findall((PROJECT / "docs/index.md").read_text())}
+    assert {page.name for page in PAGES} <= {Path(target).name for target in listed} | {"index.md"}
+
+
+@pytest.mark.parametrize("example", of_kind("toml cluster.toml"))
+def test_cluster_files_are_read(tmp_path: Path, example: Example) -> None:
+    (tmp_path / "cluster.toml").write_text(example.text)
+    cluster = load_cluster(tmp_path / "cluster.toml", find_modules())
+    assert cluster.nodes
+    assert (cluster.fs, cluster.block) == ("gfs2", "iscsi")
+
+
+@pytest.mark.parametrize("example", of_kind("sh make"))
+def test_make_targets_exist(example: Example) -> None:
+    for words in example.commands:
+        assert words[0] == "make"
+        argv = ["make", "-n", *words[1:]]
+        subprocess.run(argv, cwd=PROJECT, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("example", of_kind("sh boot"))
+def test_boot_commands_can_be_parsed(example: Example) -> None:
+    for words in example.commands:
+        verb = parse(words)
+        assert verb == "test"
+        assert find_scenario(words[words.index("--scenario") + 1])
+
+
+def parse(words: list[str]) -> str:
+    """The verb of an srbuild command line; click raises for what it doesn't know."""
+    assert words[0] == "srbuild"
+    group = cli.make_context("srbuild", list(words[1:]))
+    _, command, args = cli.resolve_command(group, [*group._protected_args, *group.args])
+    assert isinstance(command, click.Command)
+    command.make_context(command.name, list(args), parent=group)
+    return str(command.name)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "\n```sh\n" in p.read_text()], ids=str)
+def test_commands_work(page: Path, sysroot: Path, tmp_path: Path) -> None:
+    """All `sh` examples of a page after each other, in a folder that holds its cluster file."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/sysroot").symlink_to(sysroot)
+    clusters = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml" and e.page == page]
+    others = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml"]
+    (tmp_path / "cluster.toml").write_text((clusters or others)[0])
+    script = "".join(e.text for e in EXAMPLES if e.kind == "sh" and e.page == page)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        ["bash", "-eux", "-o", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{done.stderr[-3000:]}"
+
+
+@pytest.mark.boot
+@pytest.mark.matrix
+@pytest.mark.parametrize("example", of_kind("sh boot"))
+def test_boot_commands_work(example: Example, sysroot: Path, tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/sysroot").symlink_to(sysroot)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(PROJECT / "build/cache"),  # the lab's disks are used again
+    }
+    build = "srbuild --fs gfs2 --blk iscsi --sysroot build/sysroot -o build/gfs2-iscsi.img\n"
+    argv = ["bash", "-eu", "-c", build + example.text]
+    subprocess.run(argv, cwd=tmp_path, env=environment, check=True, timeout=280)
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    table = dict(
+        re.findall(r"^\| (\d) \| ([^:|]*)", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    )
+    found = {
+        str(kind.exit_code)
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.SrbuildError)
+    }
+    assert set(table) == found | {"0"}
+
+
+def test_every_verb_is_documented() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    for verb in VERBS:
+        assert re.search(rf"\bsrbuild {verb}\b", text), verb
+
+
+def test_the_points_are_those_of_the_boot() -> None:
+    spine = load_spine(PROJECT / "hooks")
+    told = re.findall(
+        r"^\| `([a-z]+)` \| [^|]* \|$", (PROJECT / "docs/boot.md").read_text(), re.MULTILINE
+    )
+    points = [name for name in told if name not in {"resume", "reboot"}]
+    assert points == list(spine.points)
+
+
+def test_the_parameters_of_the_boot_itself_are_documented() -> None:
+    spine = (PROJECT / "hooks/spine.sh").read_text()
+    asked = set(re.findall(r"\b(rd\.[a-z._]+)\b", spine))
+    told = set(
+        re.findall(r"^\| `(rd\.[a-z._]+)", (PROJECT / "docs/boot.md").read_text(), re.MULTILINE)
+    )
+    assert told == asked
+
+
+def test_the_options_page_is_made_from_the_declarations() -> None:
+    written = (PROJECT / "docs/options.md").read_text()
+    assert written == options_page(), "run: make docs"

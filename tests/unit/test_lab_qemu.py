@@ -1,0 +1,196 @@
+"""QEMU's command line, initrds joined as boot loaders do, and how endings are told apart."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from srbuild.errors import ToolError, VerifyError
+from srbuild.formats.cpio import CpioReader, CpioWriter
+from srbuild.lab import qemu
+from srbuild.lab.qemu import (
+    Disk,
+    Ending,
+    Link,
+    Machine,
+    Nic,
+    Vm,
+    command,
+    join_initrds,
+    new_link,
+    wait_until,
+)
+
+LINK = Link("239.1.2.3", 4000)
+
+
+def machine(**changes: object) -> Machine:
+    values: dict[str, object] = {
+        "name": "n1",
+        "kernel": Path("/k"),
+        "initrd": Path("/i"),
+        "cmdline": "console=ttyS0 a=b",
+    }
+    return Machine(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def args_of(one: Machine) -> list[str]:
+    return list(command(one, Path("/s"), Path("/c")))
+
+
+def after(args: list[str], option: str) -> list[str]:
+    return [args[i + 1] for i, arg in enumerate(args) if arg == option]
+
+
+def test_command_boots_kernel_and_initrd_without_display_or_default_devices() -> None:
+    args = args_of(machine())
+    assert after(args, "-kernel") == ["/k"]
+    assert after(args, "-initrd") == ["/i"]
+    assert after(args, "-append") == ["console=ttyS0 a=b"]
+    assert {"-nodefaults", "-no-reboot", "-no-user-config"} <= set(args)
+    assert after(args, "-accel") == ["tcg"]
+
+
+def test_first_serial_port_is_a_file_and_second_a_socket() -> None:
+    args = args_of(machine())
+    assert after(args, "-serial") == ["chardev:serial", "chardev:control"]
+    file, socket = after(args, "-chardev")
+    assert file == "file,id=serial,path=/s"
+    assert socket == "socket,id=control,path=/c,server=on,wait=off"
+
+
+def test_nic_is_on_the_loopback_multicast_link_with_its_mac_and_no_boot_rom() -> None:
+    args = args_of(machine(nics=(Nic("52:54:00:00:00:01", LINK),)))
+    (netdev,) = after(args, "-netdev")
+    assert netdev == "socket,id=net0,mcast=239.1.2.3:4000,localaddr=127.0.0.1"
+    assert after(args, "-device") == ["virtio-net-pci,netdev=net0,mac=52:54:00:00:00:01,romfile="]
+
+
+@pytest.mark.parametrize(("keep", "snapshot"), [(False, "on"), (True, "off")])
+def test_disk_is_an_overlay_unless_kept(keep: bool, snapshot: str) -> None:
+    args = args_of(machine(disks=(Disk(Path("/d"), keep),)))
+    assert f"snapshot={snapshot}" in after(args, "-drive")[0].split(",")
+
+
+def test_a_comma_in_a_path_is_no_new_option() -> None:
+    args = args_of(machine(disks=(Disk(Path("/a,readonly=on")),)))
+    assert after(args, "-drive")[0].startswith("file=/a,,readonly=on,format=raw")
+
+
+def test_links_of_two_runs_differ() -> None:
+    assert new_link() != new_link()
+
+
+def cpio(name: bytes, data: bytes) -> bytes:
+    out = io.BytesIO()
+    writer = CpioWriter(out.write)
+    writer.add(name, 0o100644, size=len(data))
+    writer.write(data)
+    writer.close()
+    return out.getvalue()
+
+
+def test_each_initrd_starts_at_a_multiple_of_four(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"12345")
+    second.write_bytes(cpio(b"x", b"hello"))
+    data = join_initrds((first, second), tmp_path / "joined").read_bytes()
+    assert data[:8] == b"12345\0\0\0"
+    assert [header.name for header in CpioReader(io.BytesIO(data[8:]))] == [b"x"]
+
+
+def test_waiting_ends_when_the_test_holds_and_names_what_did_not_come() -> None:
+    answers = iter([False, True])
+    wait_until(5, "it", lambda: next(answers))
+    with pytest.raises(VerifyError, match="the moon: not within 0 s"):
+        wait_until(0, "the moon", lambda: False)
+
+
+class Fake:
+    """A stand-in for QEMU: a script called like it, first on the PATH."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+        self.folder = tmp_path
+        tool = tmp_path / "bin" / qemu.QEMU
+        tool.parent.mkdir()
+        tool.write_text(f"#!/bin/sh\n{body}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+
+    def start(self) -> Vm:
+        return Vm(machine(), self.folder, self.folder)
+
+
+SAYS = "touch {0}/n1.control; printf '{1}' >>{0}/n1.serial; sleep 0.5"
+
+
+@pytest.mark.parametrize(
+    ("said", "ending"),
+    [
+        ("[ 9.0] reboot: Power down\\n", Ending.POWER_OFF),
+        ("[ 9.0] reboot: Restarting system\\n", Ending.RESTART),
+        ("Kernel panic - not syncing: x\\n[ 9.0] reboot: Restarting system\\n", Ending.PANIC),
+        ("reboot: Restarting system\\nlater\\nreboot: Power down\\n", Ending.POWER_OFF),
+        ("hello\\n", Ending.KILLED),
+    ],
+)
+def test_the_ending_is_what_the_kernel_said(
+    said: str, ending: Ending, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(tmp_path, monkeypatch, SAYS.format(tmp_path, said))
+    with fake.start() as vm:
+        assert vm.wait_end(10) is ending
+
+
+def test_a_machine_is_ended_on_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = f"echo $$ >{tmp_path}/pid; touch {tmp_path}/n1.control; exec tail -f /dev/null"
+    fake = Fake(tmp_path, monkeypatch, body)
+    with pytest.raises(KeyError):
+        fail_inside(fake)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def fail_inside(fake: Fake) -> None:
+    with fake.start() as vm:
+        assert vm.alive
+        raise KeyError
+
+
+def test_what_qemu_complains_of_is_part_of_the_fate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = SAYS.format(tmp_path, "x") + "; echo 'disk is locked' >&2; exit 1"
+    fake = Fake(tmp_path, monkeypatch, body)
+    with fake.start() as vm, pytest.raises(VerifyError, match="disk is locked"):
+        vm.wait_text("never", 10)
+
+
+def test_qemu_that_gives_up_is_an_error_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(tmp_path, monkeypatch, "echo 'no such machine' >&2; exit 1")
+    with pytest.raises(ToolError, match="no such machine"):
+        fake.start()
+
+
+def test_qemu_not_installed_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError) as caught:
+        Vm(machine(), tmp_path, tmp_path)
+    assert "qemu-system-x86" in caught.value.hint
+
+
+def test_waiting_for_a_line_gives_the_line_or_names_the_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(tmp_path, monkeypatch, SAYS.format(tmp_path, "a\\r\\nwaiting for x (3 s)\\r\\n"))
+    with fake.start() as vm:
+        assert vm.wait_text("waiting for", 10) == b"waiting for x (3 s)"
+        vm.wait_end(10)
+        with pytest.raises(VerifyError, match="without saying 'quorum'"):
+            vm.wait_text("quorum", 10)
