@@ -31,13 +31,15 @@ class File:
     """A regular file copied from the host's `source` (a sysroot file, or one of srbuild's own).
 
     `size` in bytes and `identity` are those seen when it was collected: a file that changed
-    before it was written is an error.
+    before it was written is an error. `unpack` says how the content is decompressed on its way
+    into the image: "xz", "zstd", "gzip", or "" for as it is.
     """
 
     source: str
     size: int
     mode: int
     identity: Identity
+    unpack: str = ""
 
 
 @dataclass(frozen=True, slots=True)

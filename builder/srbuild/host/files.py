@@ -1,0 +1,180 @@
+"""Writing files so that a reader sees the old content or the new, never a part.
+
+A draft is a hidden temporary file in its target's folder, locked while its writer lives. The
+next writer in that folder removes the drafts that nobody holds: what a killed run left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from srbuild.errors import SrbuildError, UsageError
+from srbuild.paths import HostPath
+
+_DRAFT_SUFFIX = ".srbuild-draft"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+class Draft:
+    """A file being written beside `target`, which it replaces on `commit` and not before.
+
+    Used with `with`: leaving the block without `commit` removes the draft and leaves the target
+    as it was. Every method raises SrbuildError when the folder or the disk does not let it.
+    """
+
+    def __init__(self, target: HostPath, *, secret: bool = False) -> None:
+        """Begin; `secret` makes the file readable by its owner only, else the umask decides.
+
+        Raises UsageError when `target` is something that a file can't replace.
+        """
+        with _reported("write", target):
+            is_other = target.exists() and not target.is_file()
+        if is_other:
+            raise UsageError(f"{target} is no regular file", hint="name another output file")
+        self.target = target
+        self.path = target
+        self.fd = -1
+        self._mode = 0o600 if secret else 0o666
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        with _reported("write", self.target):
+            _sweep(self.target.parent)
+            while self.fd < 0:
+                self.path, self.fd = _create(self.target, self._mode)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.path != self.target:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+        os.close(self.fd)
+
+    def tell(self) -> int:
+        """The number of bytes written."""
+        return self._size
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`."""
+        rest = memoryview(data)
+        with _reported("write", self.target):
+            while rest:
+                done = os.write(self.fd, rest)
+                self._size += done
+                rest = rest[done:]
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written behind the first `size` bytes."""
+        with _reported("write", self.target):
+            os.ftruncate(self.fd, size)
+            os.lseek(self.fd, size, os.SEEK_SET)
+        self._size = size
+
+    def sync(self) -> None:
+        """Bring what was written so far to the disk; another thread may go on writing."""
+        with _reported("write", self.target):
+            os.fdatasync(self.fd)
+
+    def commit(self) -> None:
+        """Make it the target: on the disk first, then under its name, then the name on disk."""
+        with _reported("write", self.target):
+            os.fsync(self.fd)
+        self.rename()
+        with _reported("write", self.target):
+            _sync_folder(self.target.parent)
+
+    def rename(self) -> None:
+        """Make it the target without waiting for the disk: for files that may be lost."""
+        with _reported("write", self.target):
+            self.path.replace(self.target)
+        self.path = self.target
+
+
+def write_atomic(target: HostPath, data: bytes, *, secret: bool = False) -> None:
+    """Replace `target` by `data`; SrbuildError, and the old file as it was, when that fails."""
+    with Draft(target, secret=secret) as draft:
+        draft.write(data)
+        draft.commit()
+
+
+def make_private_folder(path: HostPath) -> None:
+    """Make `path` and its parents; new ones are open to their owner only. Raises OSError."""
+    for folder in [path, *path.parents][::-1]:
+        if not folder.is_dir():
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+
+
+def _create(target: HostPath, mode: int) -> tuple[HostPath, int]:
+    """A new locked draft, or -1 for its descriptor when a sweep took it before the lock."""
+    path = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}{_DRAFT_SUFFIX}")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:  # without locks nobody sweeps either
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+    if os.fstat(fd).st_nlink:
+        return path, fd
+    os.close(fd)
+    return path, -1
+
+
+def _sweep(folder: HostPath) -> None:
+    """Remove the drafts in `folder` that no living process holds."""
+    with os.scandir(folder) as entries:
+        debris = [Path(e.path) for e in entries if e.name.endswith(_DRAFT_SUFFIX)]
+    for path in debris:
+        # Somebody else's, gone, or locked by its writer: not ours to remove.
+        with contextlib.suppress(OSError):
+            _remove_unheld(path)
+
+
+def _remove_unheld(path: HostPath) -> None:
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino == os.fstat(fd).st_ino:
+                path.unlink()
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: HostPath) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _reported(verb: str, path: HostPath) -> Iterator[None]:
+    """Turn an OSError into an SrbuildError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        hint = ""
+        if error.errno in _NO_SPACE:
+            hint = f"make room on the file system of {path.parent}, or name another output"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+            hint = f"{path.parent} must be an existing folder that you may write to"
+        raise SrbuildError(f"cannot {verb} {path}: {error.strerror}", hint=hint) from error

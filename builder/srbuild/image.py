@@ -1,0 +1,319 @@
+"""Writing the image: one pass over every file, verified before it replaces the previous one.
+
+A second thread reads each segment back while the next one is compressed. Nothing is taken on
+trust: sources are compared with their Identity before and after they are read, cached segments
+with their digest and then, like all others, with the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Condition
+
+from srbuild.archive import Available, load_libarchive
+from srbuild.archiver import write_archive
+from srbuild.errors import VerifyError
+from srbuild.formats.cpio import padding
+from srbuild.formats.segments import Slice
+from srbuild.host.cache import CachedSegment, ContentCache, FactStore, Json
+from srbuild.host.files import Draft
+from srbuild.host.sources import check_sources, hash_source
+from srbuild.layers import Layers, Segment, segment_key
+from srbuild.manifest import File
+from srbuild.paths import HostPath, ImagePath
+from srbuild.records import Stored, make_record
+from srbuild.report import Expected, Report, SegmentReport, find_segments, read_segment, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSegment:
+    """A segment as it was written.
+
+    `offset`, `length` and `cpio_size` in bytes; `sha256` is the digest of the segment's own
+    bytes, `cpio_sha256` that of the archive inside, both in hexadecimal.
+    """
+
+    name: str
+    compression: str
+    offset: int
+    length: int
+    sha256: str
+    cpio_size: int
+    cpio_sha256: str
+    from_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The finished file: size in bytes, sha256 in hexadecimal, segments in order.
+
+    `stored` tells the data of every File by its image path; `notes` are sentences about what
+    was put right on the way, such as a damaged cache entry.
+    """
+
+    path: HostPath
+    size: int
+    sha256: str
+    segments: tuple[ImageSegment, ...]
+    stored: dict[ImagePath, Stored]
+    notes: tuple[str, ...] = ()
+
+
+def write_image(
+    layers: Layers,
+    target: HostPath,
+    *,
+    cache: ContentCache | None = None,
+    facts: FactStore | None = None,
+    threads: int = 0,
+) -> tuple[Image, Report]:
+    """Write the image to a draft beside `target`, verify it, and only then make it `target`.
+
+    `facts` keeps files' digests for the next build; `threads` compress (0: one a processor) and
+    have no influence on the bytes. Whatever is raised, `target` is as it was before:
+    MissingInputError and VerifyError for sources that can't be read or changed, VerifyError
+    when what was read back is not what was meant, SrbuildError for the folder and the disk,
+    ToolError without libarchive, ConflictError for what newc can't hold.
+    """
+    files = (entry.content for segment in layers.segments for _, entry in segment.entries)
+    check_sources(content for content in files if isinstance(content, File))
+    load_libarchive()
+    with Draft(target, secret=layers.has_secret) as draft, ThreadPoolExecutor(2) as pool:
+        writer = _ImageWriter(draft, pool, cache, facts or FactStore(None), threads)
+        report = writer.write(layers)
+        if not report.ok and writer.distrust_cache():
+            report = writer.write(layers)
+        if not report.ok:
+            raise VerifyError(
+                f"{target} was not written: read back, it is not what was meant:\n  "
+                + "\n  ".join(report.mismatches),
+                hint="a file may have changed meanwhile; build again, with --no-cache if it stays",
+            )
+        writer.fill_cache()
+        draft.commit()
+    return writer.image(), report
+
+
+class _Progress:
+    """How far a segment was written, for the thread that reads it back meanwhile."""
+
+    def __init__(self, offset: int) -> None:
+        self._end = offset
+        self._closed = False
+        self._changed = Condition()
+
+    def advance(self, size: int) -> None:
+        """`size` more bytes are in the file."""
+        with self._changed:
+            self._end += size
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def available(self, at: int) -> int:
+        """The number of bytes behind offset `at`, once there are any; 0 at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._end > at)
+            return self._end - at
+
+
+class _ImageWriter:
+    """Writes segments to a draft, from the cache where it has them, and reads them back."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        pool: Executor,
+        cache: ContentCache | None,
+        facts: FactStore,
+        threads: int,
+    ) -> None:
+        self._draft = draft
+        self._pool = pool
+        self._cache = cache
+        self._facts = facts
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._digest = hashlib.sha256()
+        self._segments: list[tuple[Segment, ImageSegment]] = []
+        self._reading: list[Future[SegmentReport]] = []
+        self._stored: dict[ImagePath, Stored] = {}
+        self._notes: list[str] = []
+        self._is_cache_trusted = cache is not None and not cache.is_empty()
+
+    def write(self, layers: Layers) -> Report:
+        """Write all segments, read them back, compare them with what was meant."""
+        for segment in layers.segments:
+            self._append(padding(self._draft.tell()))
+            written = self._copy_cached(segment) or self._make(segment)
+            self._segments.append((segment, written))
+        on_disk = self._pool.submit(self._draft.sync)
+        report = self._verify()
+        on_disk.result()
+        return report
+
+    def distrust_cache(self) -> bool:
+        """Drop all that came from the cache, from there too, and begin anew without it.
+
+        False, and nothing done, when nothing came from the cache.
+        """
+        suspects = [segment for segment, written in self._segments if written.from_cache]
+        for segment in suspects:
+            key = self._key(segment)
+            if key and self._cache:
+                self._cache.discard(key)
+            self._notes.append(f"segment {segment.name}: wrong in the cache, made anew")
+        if suspects:
+            self._draft.truncate(0)
+            self._digest = hashlib.sha256()
+            self._segments, self._reading, self._stored = [], [], {}
+            self._is_cache_trusted = False
+        return bool(suspects)
+
+    def _verify(self) -> Report:
+        found = [future.result() for future in self._reading]
+        places, damage = find_segments(self._draft.fd)
+        if not damage and places != [segment.place for segment in found]:
+            damage = ["the image does not fall into the segments that were written"]
+        expected = [
+            Expected(
+                written.sha256,
+                {
+                    path: make_record(entry.content, self._stored.get(path))
+                    for path, entry in segment.entries
+                },
+            )
+            for segment, written in self._segments
+        ]
+        return summarise(self._draft.tell(), found, damage, expected)
+
+    def image(self) -> Image:
+        """The image as it was written."""
+        return Image(
+            self._draft.target,
+            self._draft.tell(),
+            self._digest.hexdigest(),
+            tuple(written for _, written in self._segments),
+            self._stored,
+            tuple(self._notes),
+        )
+
+    def fill_cache(self) -> None:
+        """Keep the segments that did not come from the cache."""
+        for segment, written in self._segments:
+            key = None if written.from_cache else self._key(segment)
+            if key and self._cache:
+                kept = CachedSegment(
+                    self._draft.path,
+                    written.offset,
+                    written.length,
+                    written.sha256,
+                    written.cpio_size,
+                    written.cpio_sha256,
+                )
+                self._notes += filter(None, [self._cache.store(key, kept)])
+
+    def _append(self, data: bytes | memoryview) -> None:
+        self._draft.write(data)
+        self._digest.update(data)
+
+    def _make(self, segment: Segment) -> ImageSegment:
+        offset = self._draft.tell()
+        digest = hashlib.sha256()
+        progress = _Progress(offset)
+
+        def sink(chunk: bytes | memoryview) -> None:
+            self._append(chunk)
+            progress.advance(len(chunk))
+            digest.update(chunk)
+
+        place = Slice(offset, 0, segment.compression)
+        self._read_back(place, progress.available)
+        try:
+            archived = write_archive(segment, sink, self._threads)
+        finally:
+            progress.close()
+        for path, entry in segment.entries:
+            if path in archived.stored and isinstance(entry.content, File) and not entry.secret:
+                self._remember(entry.content, archived.stored[path])
+        self._stored |= archived.stored
+        return ImageSegment(
+            segment.name,
+            segment.compression,
+            offset,
+            self._draft.tell() - offset,
+            digest.hexdigest(),
+            archived.cpio_size,
+            archived.cpio_sha256,
+        )
+
+    def _copy_cached(self, segment: Segment) -> ImageSegment | None:
+        """Append the segment from the cache; None, and nothing appended, when it isn't there."""
+        if self._cache is None or not self._is_cache_trusted:
+            return None
+        if not segment.has_secret:
+            self._hash_unknown(segment)
+        key = self._key(segment)
+        found = self._cache.find(key) if key else None
+        if key is None or found is None:
+            return None
+        offset, before, digest = self._draft.tell(), self._digest.copy(), hashlib.sha256()
+        for chunk in found.chunks():
+            digest.update(chunk)
+            self._append(chunk)
+        if digest.hexdigest() != found.sha256:
+            self._draft.truncate(offset)
+            self._digest = before
+            self._cache.discard(key)
+            self._notes.append(f"segment {segment.name}: damaged in the cache, made anew")
+            return None
+        for path, entry in segment.entries:
+            stored = self._known(entry.content) if isinstance(entry.content, File) else None
+            if stored is not None:
+                self._stored[path] = stored
+        self._read_back(Slice(offset, found.length, segment.compression))
+        return ImageSegment(
+            segment.name,
+            segment.compression,
+            offset,
+            found.length,
+            found.sha256,
+            found.cpio_size,
+            found.cpio_sha256,
+            from_cache=True,
+        )
+
+    def _read_back(self, place: Slice, available: Available | None = None) -> None:
+        self._reading.append(self._pool.submit(read_segment, self._draft.fd, place, available))
+
+    def _key(self, segment: Segment) -> str | None:
+        """The segment's key; None when it must not be cached or a digest is unknown."""
+        if self._cache is None or segment.has_secret:
+            return None
+        return segment_key(segment, self._known)
+
+    def _hash_unknown(self, segment: Segment) -> None:
+        for _, entry in segment.entries:
+            if isinstance(entry.content, File) and self._known(entry.content) is None:
+                self._remember(entry.content, hash_source(entry.content))
+
+    def _known(self, file: File) -> Stored | None:
+        row = self._facts.get(_content_table(file), file.identity)
+        match row:
+            case [int(size), str(sha256)]:
+                return Stored(size, sha256)
+        return None
+
+    def _remember(self, file: File, stored: Stored) -> None:
+        row: Json = [stored.size, stored.sha256]
+        self._facts.put(_content_table(file), file.identity, row)
+
+
+def _content_table(file: File) -> str:
+    return f"content-1-{file.unpack}" if file.unpack else "content-1"

@@ -1,0 +1,34 @@
+"""Whether a finished image can be left alone: the whole of a build where nothing changed.
+
+Kept out of `image.py` so that such a build imports neither writer nor verifier.
+"""
+
+from __future__ import annotations
+
+import os
+
+from srbuild.host.cache import FactStore
+from srbuild.host.sysroot import identity
+from srbuild.paths import HostPath
+
+_TABLE = "output-1"
+
+
+def is_current(target: HostPath, facts: FactStore, input_key: str) -> bool:
+    """Whether `target` is still the very file that was verified and made from these inputs.
+
+    `input_key` is the caller's digest of all inputs. Only `target`'s stat is looked at.
+    """
+    try:
+        status = os.stat(target)
+    except OSError:
+        return False
+    return facts.get(_TABLE, identity(status)) == input_key
+
+
+def record_output(target: HostPath, facts: FactStore, input_key: str) -> None:
+    """Remember that `target`, as it stands now, was verified and made from these inputs.
+
+    Raises OSError when it is gone. The facts are kept once the caller saves them.
+    """
+    facts.put(_TABLE, identity(os.stat(target)), input_key, settled=True)

@@ -1,0 +1,77 @@
+"""What must hold of any initramfs, whoever wrote it, for the kernel to unpack it whole."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from srbuild.records import Record
+
+MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
+
+Records = Sequence[tuple[str, Record]]
+
+
+def check_archive(records: Records) -> Iterator[str]:
+    """Sentences about one archive: names, order of directories, records that repeat.
+
+    The kernel unpacks record by record and drops, silently, what has no parent yet.
+    """
+    seen: dict[str, Record] = {"/": Record("dir", 0o755)}
+    for path, record in records:
+        if posixpath.normpath(path) != path or not path.startswith("/") or path[1:2] == "/":
+            yield f"{path!r}: no plain name"
+            continue
+        if record.kind == "unknown":
+            yield f"{path}: of no type that an archive can hold"
+        parent = seen.get(posixpath.dirname(path))
+        if parent is None:
+            yield f"{path}: its directory does not stand before it in its segment"
+        elif parent.kind != "dir":
+            yield f"{path}: what stands above it is no directory but a {parent.kind}"
+        before = seen.get(path)
+        if before is not None and path != "/" and before != record:
+            yield f"{path}: twice in one segment, as {before.kind} and as {record.kind}"
+        seen[path] = record
+
+
+def check_tree(segments: Iterable[Records]) -> Iterator[str]:
+    """Sentences about all segments together: paths that are two things, links in circles.
+
+    The kernel would let the later one win, even where that empties a directory.
+    """
+    tree: dict[str, Record] = {}
+    for records in segments:
+        for path, record in records:
+            before = tree.setdefault(path, record)
+            if before != record and path != "/":
+                yield f"{path}: different in two segments, {before.kind} and {record.kind}"
+    for path, record in tree.items():
+        if record.kind == "symlink" and _goes_in_circles(path, tree):
+            yield f"{path}: links in a circle"
+
+
+def _goes_in_circles(path: str, tree: Mapping[str, Record]) -> bool:
+    """Whether following `path` from the image's root meets more links than the kernel takes."""
+    todo = path.split("/")[::-1]
+    here = "/"
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            here = posixpath.dirname(here)
+            continue
+        below = posixpath.join(here, part)
+        record = tree.get(below)
+        if record is None or record.kind != "symlink":
+            here = below
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            return True
+        if record.target.startswith("/"):
+            here = "/"
+        todo.extend(record.target.split("/")[::-1])
+    return False
