@@ -1,0 +1,161 @@
+"""`srbuild build` and `srbuild check`: the main job, with and without writing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from srbuild.cli.output import human_size, print_json, print_notes
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--fs", metavar="NAME", help="File system of the shared root: gfs2, …"),
+    click.option("--blk", metavar="NAME", help="Block device that it lies on: iscsi, …"),
+    click.option(
+        "--container", metavar="NAME", help="What the root runs in; none: its init takes over."
+    ),
+    click.option("--sysroot", metavar="DIR", help="Root tree that files come from.  [default: /]"),
+    click.option(
+        "--kernel", metavar="VERSION", help="Kernel to build for.  [default: the sysroot's newest]"
+    ),
+    click.option(
+        "--cluster", metavar="FILE", help="Cluster file: nodes, network, storage, cluster."
+    ),
+    click.option("--node", "only_node", metavar="NAME", help="Embed this node's own part alone."),
+    click.option("--image", metavar="RECIPE", help="Recipe: a file, or a name in images/."),
+    click.option(
+        "--module", "modules", metavar="NAME", multiple=True, help="One more boot module."
+    ),
+    click.option("--kmod", "kmods", metavar="NAME", multiple=True, help="One more kernel module."),
+    click.option(
+        "--set", "set", metavar="M.OPTION=VALUE", multiple=True, help="An option of a boot module."
+    ),
+    click.option(
+        "--part",
+        type=click.Choice(["all", "base", "site"]),
+        default="all",
+        show_default=True,
+        help="What to make: the site part is what the cluster file adds.",
+    ),
+    click.option("--compression", metavar="NAME[:LEVEL]", help="Compressor.  [default: zstd:3]"),
+    click.option("--cache", metavar="DIR", help="Cache folder, or none.  [default: XDG's]"),
+    click.option("--no-cache", is_flag=True, help="The same as --cache none."),
+    click.option(
+        "--module-path",
+        metavar="DIR",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="One more folder of boot modules.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)
+
+
+def _build_options(command: Command) -> Command:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_build_options
+@click.option("-o", "--output", metavar="FILE", help="The image.  [default: FS-BLK.img]")
+@click.option("--dry-run", is_flag=True, help="Do everything but writing, as `check` does.")
+def build(*, dry_run: bool, **options: Any) -> None:
+    """Build an initrd that boots machines from one shared root.
+
+    The image holds the boot modules chosen with --fs, --blk and --container and all that these
+    need, taken from the sysroot without running anything of it. With --cluster it also holds
+    the site part, which makes it bootable as it is; without, append a site part at boot.
+    The file is verified before it replaces the previous one; FILE.json beside it says what is
+    in it and why.
+    """
+    if dry_run:
+        _check(options)
+    else:
+        _build(options)
+
+
+@click.command()
+@_build_options
+def check(**options: Any) -> None:
+    """Do all of a build but the writing.
+
+    Tells whether it would work, and what would be in the image.
+    """
+    _check(options)
+
+
+def _build(options: dict[str, Any]) -> None:
+    from srbuild import pipeline
+
+    began = time.monotonic()
+    catalog, config = _load(options)
+    built = pipeline.build(config, catalog, options["part"])
+    print_notes((*built.notes, *built.prepared.manifest.notes), f"{config.output}.json")
+    seconds = time.monotonic() - began
+    if options["as_json"]:
+        from srbuild.cli.documents import built_document
+
+        sidecar = pipeline.read_sidecar(config.output)
+        assert sidecar is not None, "a finished build leaves one"
+        print_json(built_document(built, sidecar, seconds))
+        return
+    _announce_unsafe(built.prepared)
+    if built.image is None:
+        click.echo(f"{config.output} is up to date ({seconds:.2f} s)")
+        return
+    for segment in built.image.segments:
+        origin = "from the cache" if segment.from_cache else ""
+        size = human_size(segment.length)
+        click.echo(f"  {segment.name:10} {size:>9} {origin}".rstrip(), err=True)
+    entries = len(built.prepared.manifest.entries)
+    size = human_size(built.image.size)
+    click.echo(f"{config.output}: {size}, {entries} entries, verified ({seconds:.2f} s)")
+
+
+def _check(options: dict[str, Any]) -> None:
+    from srbuild import pipeline
+
+    catalog, config = _load(options)
+    prepared = pipeline.prepare(config, catalog, options["part"])
+    prepared.facts.save()
+    print_notes(prepared.manifest.notes, "the output of --json")
+    if options["as_json"]:
+        from srbuild.cli.documents import checked_document
+
+        print_json(checked_document(prepared))
+        return
+    _announce_unsafe(prepared)
+    for segment in prepared.layers.segments:
+        click.echo(f"  {segment.name:10} {len(segment.entries):5} entries")
+    modules = " ".join(module.name for module in prepared.plan.modules)
+    kernel = prepared.manifest.kernel or "none"
+    click.echo(f"would build {config.output}: kernel {kernel}, boot modules {modules}")
+
+
+def _load(options: dict[str, Any]) -> tuple[Any, Any]:
+    """The catalog and the configuration that the command line, environment and files make."""
+    from srbuild.config.load import load_config
+    from srbuild.pipeline import find_modules
+
+    if options.pop("no_cache"):
+        options["cache"] = "none"
+    catalog = find_modules(options.pop("module_path"))
+    return catalog, load_config(options, os.environ, catalog)
+
+
+def _announce_unsafe(prepared: Any) -> None:
+    cluster = prepared.config.cluster
+    if cluster and cluster.values.get("fence", {}).get("method") == ("unsafe-none",):
+        click.echo(
+            "srbuild: note: fencing is unsafe-none: a node that only seems dead can destroy the "
+            "file system; every boot of this image says so",
+            err=True,
+        )

@@ -1,0 +1,105 @@
+"""The JSON documents that verbs print: one object each, with a `schema` and stable names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from srbuild.layers import Layers
+from srbuild.paths import HostPath
+from srbuild.pipeline import Built, Prepared
+from srbuild.report import Report
+from srbuild.sidecar import Sidecar
+
+
+def built_document(built: Built, sidecar: Sidecar, seconds: float) -> dict[str, Any]:
+    """What `srbuild build` did; `changed` is false for an image that was left alone."""
+    config = built.prepared.config
+    cached = {s.name for s in built.image.segments if s.from_cache} if built.image else set()
+    return {
+        "schema": "srbuild.build/1",
+        "image": str(config.output),
+        "changed": built.image is not None,
+        "verified": True,
+        "size": sidecar.size,
+        "sha256": sidecar.sha256,
+        "kernel": sidecar.kernel,
+        "modules": [module.name for module in built.prepared.plan.modules],
+        "entries": len(sidecar.entries),
+        "segments": [
+            {
+                "name": segment.name,
+                "compression": segment.compression,
+                "offset": segment.offset,
+                "length": segment.length,
+                "sha256": segment.sha256,
+                "cpio_size": segment.cpio_size,
+                "cpio_sha256": segment.cpio_sha256,
+                "from_cache": segment.name in cached or built.image is None,
+            }
+            for segment in sidecar.segments
+        ],
+        "notes": [*sidecar.notes, *built.notes],
+        "seconds": round(seconds, 3),
+    }
+
+
+def checked_document(prepared: Prepared) -> dict[str, Any]:
+    """What `srbuild check` found: what a build would make."""
+    return {
+        "schema": "srbuild.check/1",
+        "image": str(prepared.config.output),
+        "kernel": prepared.manifest.kernel,
+        "modules": [module.name for module in prepared.plan.modules],
+        "entries": len(prepared.manifest.entries),
+        "segments": _segments(prepared.layers),
+        "secret": prepared.layers.has_secret,
+        "notes": list(prepared.manifest.notes),
+    }
+
+
+def _segments(layers: Layers) -> list[dict[str, Any]]:
+    return [
+        {"name": segment.name, "compression": segment.compression, "entries": len(segment.entries)}
+        for segment in layers.segments
+    ]
+
+
+def report_document(image: HostPath, report: Report, against: str) -> dict[str, Any]:
+    """What `srbuild verify` found; `against` is "sidecar" or "structure"."""
+    return {
+        "schema": "srbuild.verify/1",
+        "image": str(image),
+        "ok": report.ok,
+        "against": against,
+        "size": report.size,
+        "entries": report.entries,
+        "content_size": report.content_size,
+        "segments": [
+            {
+                "offset": segment.place.offset,
+                "length": segment.place.length,
+                "compression": segment.place.compression,
+                "entries": len(segment.records),
+                "sha256": segment.sha256,
+            }
+            for segment in report.segments
+        ],
+        "mismatches": list(report.mismatches),
+    }
+
+
+def list_document(image: HostPath, report: Report, sidecar: Sidecar | None) -> dict[str, Any]:
+    """What `srbuild list` shows: every path once, with its reasons where they are known."""
+    rows = []
+    for path, record in sorted(report.tree().items()):
+        row: dict[str, Any] = {"path": path, "type": record.kind, "mode": f"{record.mode:04o}"}
+        if record.kind == "file":
+            row |= {"size": record.size}
+        if record.target:
+            row |= {"target": record.target}
+        entry = sidecar.entries.get(path) if sidecar else None  # type: ignore[call-overload]
+        if entry is not None:
+            row |= {"segment": entry.segment}
+            row |= {"reasons": [f"{reason.how}: {reason.by}" for reason in entry.reasons]}
+        rows.append(row)
+    return {"schema": "srbuild.list/1", "image": str(image), "entries": rows}

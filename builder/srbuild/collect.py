@@ -1,0 +1,374 @@
+"""Collecting: every request of a plan is met from the sysroot, or reported with all others.
+
+Segments are closed over in image order, so that a library which several of them want stands
+in the earliest. What can't be met never passes as a warning: all of it is raised together,
+each with who wanted it and the package that would supply it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from srbuild import kmod
+from srbuild.closure import PROGRAM_DIRS, Closure, ElfCloser, Missing, Seed
+from srbuild.errors import (
+    ConflictError,
+    MissingInputError,
+    Origin,
+    SrbuildError,
+    raise_all,
+)
+from srbuild.facts import elf_facts, kmod_facts
+from srbuild.formats.ldcache import build_ldcache
+from srbuild.host.cache import FactStore
+from srbuild.host.packages import Packages, load_packages
+from srbuild.host.sysroot import Sysroot, identity
+from srbuild.kernel import KernelTree, open_kernel
+from srbuild.layers import SEGMENTS
+from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
+from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
+from srbuild.plan import Plan
+from srbuild.render import RenderedFile, render_image, render_site
+from srbuild.requests import (
+    Binary,
+    Copy,
+    Data,
+    Firmware,
+    Folder,
+    Kmod,
+    Library,
+    Own,
+    Plugin,
+    Request,
+)
+
+Item = TypeVar("Item")
+
+SKELETON = Origin("srbuild", "skeleton")
+LD_CACHE = image_path("/etc/ld.so.cache")
+
+
+def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest:
+    """Meet all requests of `plan`.
+
+    `facts` keeps what is read of each file for the next build. Raises MissingInputError for
+    what the sysroot lacks and ConflictError for two files at one path, all of them together;
+    ConfigError and the like for templates that fail.
+    """
+    draft = _Draft(sysroot)
+    draft.add_skeleton()
+    for request in plan.requests:
+        draft.add_own(request)
+    for file in render_image(plan):
+        draft.add_rendered(file, "base")
+    for file in render_site(plan):
+        draft.add_rendered(file, "site")
+    closer = ElfCloser(sysroot, facts=elf_facts(facts), provided=draft.entries.keys())
+    for segment in SEGMENTS:
+        seeds = [
+            seed
+            for request in plan.requests
+            if getattr(request, "segment", None) == segment
+            for seed in draft.seeds(request)
+        ]
+        draft.add_closure(closer.close(seeds), segment)
+    if closer.cache_entries:
+        machine = closer.machine
+        data = build_ldcache(closer.cache_entries, machine.endian if machine else "little")
+        draft.put(LD_CACHE, Inline(data), "base", Reason("ld.so.conf", SKELETON))
+    kernel = open_kernel(sysroot, plan.config.kernel or "", Origin("--kernel"))
+    draft.add_kmods(plan, kernel, facts)
+    draft.raise_errors()
+    return draft.finish(kernel.version)
+
+
+def collect_site(plan: Plan) -> Manifest:
+    """The site part alone: what the cluster file adds to an image, without any sysroot."""
+    draft = _Draft(None)
+    for file in render_site(plan):
+        draft.add_rendered(file, "site")
+    draft.raise_errors()
+    return draft.finish("")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draftee:
+    """An entry in the making: its reasons still grow."""
+
+    content: Content
+    segment: str
+    reasons: list[Reason]
+    secret: bool
+
+
+class _Draft:
+    """The manifest in the making."""
+
+    def __init__(self, sysroot: Sysroot | None) -> None:
+        self._sysroot = sysroot
+        self._packages: Packages | None = None
+        self.entries: dict[ImagePath, _Draftee] = {}
+        self._errors: list[SrbuildError] = []
+        self._notes: list[str] = []
+
+    @property
+    def sysroot(self) -> Sysroot:
+        assert self._sysroot is not None, "only the site part does without a sysroot"
+        return self._sysroot
+
+    @property
+    def packages(self) -> Packages:
+        if self._packages is None:
+            self._packages = load_packages(self.sysroot)
+        return self._packages
+
+    # --- putting ------------------------------------------------------------------------------
+
+    def put(
+        self,
+        path: ImagePath,
+        content: Content,
+        segment: str,
+        *reasons: Reason,
+        secret: bool = False,
+    ) -> None:
+        """Put `content` at `path`, or add the reasons to the same content there."""
+        known = self.entries.get(path)
+        if known is None:
+            self.entries[path] = _Draftee(content, segment, list(reasons), secret)
+        elif known.content == content or isinstance(content, Dir):
+            known.reasons.extend(reason for reason in reasons if reason not in known.reasons)
+        else:
+            who = ", ".join(str(reason.by) for reason in (known.reasons[0], *reasons))
+            message = f"two different things are wanted at {path} (by {who})"
+            self._errors.append(ConflictError(message, "leave one of the two out"))
+
+    def put_file(
+        self, path: ImagePath, source: SysrootPath, segment: str, *reasons: Reason
+    ) -> None:
+        """Put the sysroot's file at `source`, which holds no link, as it is."""
+        status = os.lstat(self.sysroot.host(source))
+        if stat.S_ISDIR(status.st_mode):
+            self.put(path, Dir(stat.S_IMODE(status.st_mode)), segment, *reasons)
+        elif stat.S_ISREG(status.st_mode):
+            self.put(path, self._file(self.sysroot.host(source), status), segment, *reasons)
+        else:
+            self._lack(f"{source} in the sysroot is neither file nor directory", reasons[0])
+
+    def _file(self, host: str, status: os.stat_result, unpack: str = "") -> File:
+        return File(host, status.st_size, _file_mode(status.st_mode), identity(status), unpack)
+
+    # --- srbuild's own parts ------------------------------------------------------------------
+
+    def add_skeleton(self) -> None:
+        """The directories, links and nodes that stand before any module's wish."""
+        reason = Reason("skeleton", SKELETON)
+        for path in ("dev", "etc", "proc", "root", "run", "sys", "sysroot", "tmp", "usr", "var"):
+            modes = {"root": 0o700, "tmp": 0o1777}
+            self.put(image_path(path), Dir(modes.get(path, 0o755)), "base", reason)
+        for name in ("bin", "lib", "lib64", "sbin"):
+            self.put(image_path(f"/usr/{name}"), Dir(), "base", reason)
+            self.put(ImagePath(f"/{name}"), Symlink(f"usr/{name}"), "base", reason)
+        self.put(image_path("/var/run"), Symlink("../run"), "base", reason)
+        self.put(image_path("/var/lock"), Symlink("../run/lock"), "base", reason)
+        # The kernel opens /dev/console for PID 1 before anything is mounted (init/main.c).
+        self.put(image_path("/dev/console"), Node("c", 5, 1), "base", reason)
+        self.put(image_path("/dev/null"), Node("c", 1, 3, 0o666), "base", reason)
+
+    def add_own(self, request: Request) -> None:
+        """Meet a request that needs no sysroot; others are left for `seeds` and `add_kmods`."""
+        match request:
+            case Own(source=source, target=target, mode=mode, origin=origin, segment=segment):
+                status = source.stat()
+                content = File(str(source), status.st_size, mode, identity(status))
+                self.put(target, content, segment, Reason("own file", origin))
+            case Data(target=target, data=data, origin=origin, segment=segment):
+                self.put(target, Inline(data), segment, Reason("table", origin))
+            case Folder(target=target, origin=origin, segment=segment):
+                self.put(target, Dir(), segment, Reason("directory", origin))
+
+    def add_rendered(self, file: RenderedFile, segment: str) -> None:
+        """Put a rendered file."""
+        content = Inline(file.data, file.mode)
+        reason = Reason("template", file.origin)
+        self.put(file.target, content, segment, reason, secret=file.secret)
+
+    # --- files of the sysroot -----------------------------------------------------------------
+
+    def seeds(self, request: Request) -> list[Seed]:
+        """The sysroot files that `request` names and that are to be closed over.
+
+        Plain copies to another place than their own are put at once: they have no closure.
+        """
+        match request:
+            case Binary(name=name, origin=origin):
+                found = self._program(name)
+                return self._seed(name, found, Reason("binary", origin), _where_programs(name))
+            case Library(name=name, origin=origin):
+                found = self._library(name)
+                return self._seed(name, found, Reason("library", origin), "the library directories")
+            case Plugin(pattern=pattern, origin=origin):
+                return self._globbed(pattern, Reason("plugin", origin))
+            case Copy(pattern=pattern, target=None, origin=origin):
+                return self._globbed(pattern, Reason("file", origin))
+            case Copy(pattern=pattern, target=target, origin=origin, segment=segment):
+                assert target is not None
+                self._copy(pattern, target, segment, Reason("file", origin))
+        return []
+
+    def _program(self, name: str) -> list[SysrootPath]:
+        places = [name] if "/" in name else [f"{folder}/{name}" for folder in PROGRAM_DIRS]
+        paths = (sysroot_path(place) for place in places)
+        return [path for path in paths if self.sysroot.is_file(path)][:1]
+
+    def _library(self, name: str) -> list[SysrootPath]:
+        if "/" in name:
+            return self.sysroot.glob(name)
+        return next((f for d in self.library_dirs if (f := self.sysroot.glob(f"{d}/{name}"))), [])
+
+    @property
+    def library_dirs(self) -> list[str]:
+        """The library directories that this sysroot has, multiarch ones first."""
+        triplets = sorted(
+            name for name in self.sysroot.names(SysrootPath("/usr/lib")) if name.count("-") >= 2
+        )
+        names = [f"{base}/{t}" for t in triplets for base in ("/usr/lib", "/lib")]
+        names += ["/usr/lib64", "/lib64", "/usr/lib", "/lib"]
+        return [name for name in names if self.sysroot.exists(SysrootPath(name))]
+
+    def _globbed(self, pattern: str, reason: Reason) -> list[Seed]:
+        patterns = [pattern]
+        if "{libdir}" in pattern:
+            patterns = [pattern.replace("{libdir}", folder) for folder in self.library_dirs]
+        found = [path for one in patterns for path in self.sysroot.glob(one)]
+        return self._seed(pattern, _distinct(found), reason, "the sysroot")
+
+    def _seed(self, name: str, found: list[SysrootPath], reason: Reason, where: str) -> list[Seed]:
+        if not found:
+            self._lack(f"{name} is not in {where}", reason, name)
+        return [Seed(path, reason) for path in found]
+
+    def _copy(self, pattern: str, target: ImagePath, segment: str, reason: Reason) -> None:
+        found = self.sysroot.glob(pattern)
+        if len(found) == 1:
+            self.put_file(target, self.sysroot.resolve(found[0]).path, segment, reason)
+        elif found:
+            message = f"{pattern} matches {len(found)} files, but {target} can be one of them only"
+            self._errors.append(ConflictError(message, "name one", _origin(reason)))
+        else:
+            self._lack(f"{pattern} is not in the sysroot", reason, pattern)
+
+    def add_closure(self, closure: Closure, segment: str) -> None:
+        """Put what one call of the closer found; note what it missed."""
+        for found in closure.new:
+            path = to_image(found.path)
+            if found.kind == "link":
+                self.put(path, Symlink(found.target), segment, *found.reasons)
+            else:
+                self.put_file(path, found.path, segment, *found.reasons)
+        for again, reasons in closure.again.items():
+            known = self.entries[to_image(again)].reasons
+            known.extend(reason for reason in reasons if reason not in known)
+        self._notes += closure.notes
+        for name, wishes in _by_name(closure.missing).items():
+            self._miss(name, wishes)
+
+    def _miss(self, name: str, wishes: list[Missing]) -> None:
+        """One error for one name, whoever wanted it."""
+        first = wishes[0]
+        problem = first.problem or f"is not in {', '.join(first.searched) or 'the sysroot'}"
+        wanted = "\n".join(f"  wanted by {_tell(missing.chain)}" for missing in wishes)
+        self._errors.append(MissingInputError(f"{name} {problem}\n{wanted}", self._supply(name)))
+
+    # --- kernel -------------------------------------------------------------------------------
+
+    def add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
+        """Put the kernel modules, their indexes and their firmware."""
+        wishes = [
+            kmod.Wish(r.name, Reason("kmod", r.origin), r.optional)
+            for r in plan.requests
+            if isinstance(r, Kmod)
+        ]
+        firmware = [
+            kmod.Wish(r.pattern, Reason("firmware", r.origin))
+            for r in plan.requests
+            if isinstance(r, Firmware)
+        ]
+        closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts))
+        for file in (*closure.kmods, *closure.firmware):
+            host = self.sysroot.host(file.source)
+            content = self._file(host, os.lstat(host), file.unpack)
+            self.put(file.image, content, "kmods", *file.reasons)
+        for link in closure.links:
+            self.put(link.image, Symlink(link.target), "kmods", *link.reasons)
+        index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
+        for path, data in closure.index_files.items():
+            self.put(path, Inline(data), "kmods", index)
+        self._notes += closure.notes
+        for missing in closure.missing:
+            wanted = f"\n  wanted by {_tell((missing.reason,))}"
+            self._errors.append(MissingInputError(missing.detail + wanted, missing.hint))
+
+    # --- errors and the end -------------------------------------------------------------------
+
+    def _lack(self, message: str, reason: Reason, name: str = "") -> None:
+        hint = self._supply(name) if name else ""
+        self._errors.append(MissingInputError(message, hint, _origin(reason)))
+
+    def _supply(self, name: str) -> str:
+        """Say which package would bring `name` back."""
+        owners = self.packages.shipping(name.rpartition("/")[2])
+        if owners:
+            return (
+                f"install {' or '.join(_distinct([p.name for p in owners]))} in the sysroot again"
+            )
+        return "install the package that has it in the sysroot"
+
+    def raise_errors(self) -> None:
+        """Raise everything that went wrong, if anything did."""
+        raise_all(self._errors)
+
+    def finish(self, kernel: str) -> Manifest:
+        """The finished manifest: sorted, with every directory above every entry."""
+        for path in list(self.entries):
+            for parent in parents(path):
+                known = self.entries[path]
+                self.put(ImagePath(parent), Dir(), known.segment, Reason("parent", path))
+        entries = {
+            path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
+            for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
+        }
+        return Manifest(entries, kernel, tuple(_distinct(self._notes)))
+
+
+def _by_name(missing: Iterable[Missing]) -> Mapping[str, list[Missing]]:
+    found: dict[str, list[Missing]] = {}
+    for one in missing:
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _file_mode(mode: int) -> int:
+    """The permission bits; what an unreadable file's owner may do, root may in the image."""
+    return stat.S_IMODE(mode)
+
+
+def _tell(chain: Iterable[Reason]) -> str:
+    """A chain of reasons in words, from the wish upwards."""
+    return " ← ".join(f"{reason.by} ({reason.how})" for reason in chain)
+
+
+def _origin(reason: Reason) -> Origin | None:
+    return reason.by if isinstance(reason.by, Origin) else None
+
+
+def _where_programs(name: str) -> str:
+    return "the sysroot" if "/" in name else f"the sysroot's {' '.join(PROGRAM_DIRS)}"
+
+
+def _distinct(items: Iterable[Item]) -> list[Item]:
+    return list(dict.fromkeys(items))

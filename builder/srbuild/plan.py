@@ -1,0 +1,186 @@
+"""The plan: which boot modules go into the image, in order, and what they ask for.
+
+`make_plan` is pure: it reads nothing but the values that it is given. What a request leads to
+in a sysroot is found by `collect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from srbuild.bootmodule import Module, Option
+from srbuild.catalog import Catalog
+from srbuild.config.cluster import check_required
+from srbuild.config.load import Config
+from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.paths import ImagePath, image_path
+from srbuild.requests import (
+    Binary,
+    Copy,
+    Data,
+    Firmware,
+    Folder,
+    Kmod,
+    Library,
+    Own,
+    Plugin,
+    Rendered,
+    Request,
+)
+from srbuild.spine import CLEANUP, HOME, Spine
+
+BASE_MODULE = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be collected: the configuration, its boot modules in order, their requests."""
+
+    config: Config
+    modules: tuple[Module, ...]
+    requests: tuple[Request, ...]
+
+
+def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
+    """Choose and order the boot modules and list everything that they ask for.
+
+    Raises ConfigError for unknown modules, for values of modules that are not in the image,
+    for options that must be set and are not, and for requirements that nothing meets;
+    ConflictError for modules that exclude each other.
+    """
+    modules = catalog.resolve(_chosen(config))
+    raise_all(_stray_values(config, modules))
+    if config.cluster:
+        check_required(modules, config.cluster, config.values)
+    requests = (
+        *_spine_requests(spine),
+        *_tables(config, modules, spine),
+        *(request for module in modules for request in _module_requests(module)),
+        *(Kmod(name, False, Origin("--kmod", name)) for name in config.kmods),
+    )
+    return Plan(config, modules, requests)
+
+
+def _chosen(config: Config) -> Iterator[str]:
+    yield BASE_MODULE
+    yield from (name for name in (config.blk, config.fs, config.container) if name)
+    yield from config.modules
+
+
+def _stray_values(config: Config, modules: tuple[Module, ...]) -> list[SrbuildError]:
+    """Settings for boot modules that the image has not: a slip rather than a wish."""
+    names = {module.name for module in modules}
+    places = [(name, Origin("recipe or --set", f"values.{name}")) for name in config.values]
+    if config.cluster:
+        source = config.cluster.origin.source
+        places += [(name, Origin(source, name)) for name in config.cluster.modules]
+    return [
+        ConfigError(
+            f"settings for the boot module {name!r}, which is not in this image",
+            f"drop them or add it with --module {name}",
+            origin,
+        )
+        for name, origin in places
+        if name not in names
+    ]
+
+
+def _spine_requests(spine: Spine) -> Iterator[Request]:
+    for source, target in spine.files:
+        mode = 0o644 if target.startswith(f"{HOME}/lib/") else 0o755
+        yield Own(source, target, mode, Origin("hooks", source.name), "base")
+
+
+def _tables(config: Config, modules: tuple[Module, ...], spine: Spine) -> Iterator[Request]:
+    """The tables that the spine reads at boot."""
+    origin = Origin("boot modules")
+    tables: Mapping[str, list[str]] = {
+        f"{HOME}/points": list(spine.points),
+        f"{HOME}/runs": list(_runs(modules, spine)),
+        f"{HOME}/options": [_option_row(m, o) for m in modules for o in m.options.values()],
+        f"{HOME}/survive": [name for module in modules for name in module.survive.processes],
+        "/etc/srbuild/values": list(_image_values(config, modules)),
+    }
+    for path, lines in tables.items():
+        yield Data(image_path(path), _lines(lines), origin, "base")
+    for module in modules:
+        if kmods := [*module.install.kmods, *module.install.optional_kmods]:
+            loaded = [name for name in kmods if not name.startswith("=")]
+            yield Data(
+                image_path(f"{HOME}/kmods/{module.name}"),
+                _lines(loaded),
+                Origin(f"module {module.name}", "install.kmods"),
+                module.kind,
+            )
+
+
+def _lines(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _runs(modules: tuple[Module, ...], spine: Spine) -> Iterator[str]:
+    """What runs at each point: modules in boot order, for the clean-up in reverse."""
+    for point in spine.points:
+        ordered = modules[::-1] if point == CLEANUP else modules
+        for module in ordered:
+            run = module.run.get(point)
+            if run:
+                yield f"{point} {module.name} {_script_path(module, run.script)} {run.timeout}"
+
+
+def _script_path(module: Module, script: str) -> ImagePath:
+    return image_path(f"{HOME}/modules/{module.name}/{script}")
+
+
+def _option_row(module: Module, option: Option) -> str:
+    flags = (str(int(option.many)), str(int(option.secret)))
+    return "\t".join((option.variable(module.name), option.type, *flags, ",".join(option.cmdline)))
+
+
+def _image_values(config: Config, modules: tuple[Module, ...]) -> Iterator[str]:
+    for module in modules:
+        given = config.values.get(module.name, {})
+        for option in module.options.values():
+            value = given.get(option.name, option.default)
+            if value:
+                yield f"{option.variable(module.name)}={' '.join(value)}"
+
+
+def _module_requests(module: Module) -> Iterator[Request]:
+    """Everything that one module's [install], [[template]] and [run] ask for."""
+    install = module.install
+    segment = module.kind
+
+    def asked(key: str, index: int) -> Origin:
+        return Origin(f"module {module.name}", f"{key}[{index}]")
+
+    for i, name in enumerate(install.binaries):
+        yield Binary(name, asked("install.binaries", i), segment)
+    for i, name in enumerate(install.libraries):
+        yield Library(name, asked("install.libraries", i), segment)
+    for i, pattern in enumerate(install.plugins):
+        yield Plugin(pattern, asked("install.plugins", i), segment)
+    for i, wish in enumerate(install.files):
+        yield Copy(wish.source, wish.target, asked("install.files", i), segment)
+    for i, name in enumerate(install.kmods):
+        yield Kmod(name, False, asked("install.kmods", i))
+    for i, name in enumerate(install.optional_kmods):
+        yield Kmod(name, True, asked("install.optional_kmods", i))
+    for i, pattern in enumerate(install.firmware):
+        yield Firmware(pattern, asked("install.firmware", i))
+    for i, path in enumerate(install.dirs):
+        yield Folder(path, asked("install.dirs", i), segment)
+    for i, template in enumerate(module.templates):
+        yield Rendered(
+            module.name,
+            module.template_path(template),
+            template.target,
+            template.scope,
+            template.file_mode,
+            template.secret,
+            asked("template", i),
+        )
+    for script in sorted({run.script for run in module.run.values()}):
+        origin = Origin(f"module {module.name}", "run")
+        yield Own(module.folder / script, _script_path(module, script), 0o755, origin, segment)

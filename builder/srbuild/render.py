@@ -1,0 +1,248 @@
+"""Rendering: the configuration files of the image, of the site and of every node.
+
+The site part of an image is what one cluster file adds to it: option values, the node table,
+rendered configuration, and for each node one small newc archive that boot unpacks after it
+knows which node it is. No template engine is needed at boot, and nothing of one node's
+identity stands in the common tree.
+"""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from srbuild.bootmodule import Module
+from srbuild.config.cluster import Cluster, Node
+from srbuild.errors import ConfigError, ConflictError, MissingInputError, Origin
+from srbuild.formats.cpio import CpioWriter
+from srbuild.paths import ImagePath, image_path, parents
+from srbuild.plan import Plan
+from srbuild.requests import Rendered
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+ETC = "/etc/srbuild"
+
+Values = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A finished file: where it goes, its bytes, its mode, who asked, is it secret."""
+
+    target: ImagePath
+    data: bytes
+    mode: int
+    origin: Origin
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as templates see it: `address` with its prefix length, `ip` without."""
+
+    name: str
+    id: int
+    macs: tuple[str, ...]
+    address: str | None
+
+    @property
+    def ip(self) -> str | None:
+        """The node's address alone."""
+        return self.address.split("/")[0] if self.address else None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The cluster as templates see it."""
+
+    name: str
+    nodes: tuple[NodeView, ...]
+
+
+def render_image(plan: Plan) -> list[RenderedFile]:
+    """Render the templates that are the same on every site.
+
+    Raises ConfigError for a template that fails, MissingInputError for one that can't be read.
+    """
+    return list(_render(_templates(plan, "image"), plan.modules, plan.config.values, {}))
+
+
+def render_site(plan: Plan) -> list[RenderedFile]:
+    """Render everything that follows from the cluster file; nothing without one.
+
+    With `only_node` in the configuration the node table keeps all names, but the archive of
+    that node alone is made. Raises ConfigError and MissingInputError as `render_image`, and
+    ConflictError when the image would hold secrets of several nodes.
+    """
+    cluster = plan.config.cluster
+    if cluster is None:
+        return []
+    site = _merge(plan.config.values, cluster.values)
+    view = _view(cluster)
+    context: dict[str, object] = {"cluster": view}
+    origin = cluster.origin
+    nodes = [n for n in cluster.nodes if plan.config.only_node in {None, n.name}]
+    _refuse_shared_secrets(plan, nodes)
+    files = [
+        RenderedFile(
+            image_path(f"{ETC}/site.values"), _value_lines(plan.modules, cluster.values), 0o644,
+            origin,
+        ),
+        RenderedFile(image_path(f"{ETC}/nodes"), _node_table(cluster), 0o644, origin),
+        *_render(_templates(plan, "site"), plan.modules, site, context),
+    ]  # fmt: skip
+    for node, node_view in zip(cluster.nodes, view.nodes, strict=True):
+        if node not in nodes:
+            continue
+        values = _merge(site, node.values)
+        own = context | {"node": node_view}
+        rendered = list(_render(_templates(plan, "node"), plan.modules, values, own))
+        rendered.append(_node_values(plan.modules, node, origin))
+        archive = _archive(rendered, plan.config.mtime)
+        secret = any(file.secret for file in rendered)
+        target = image_path(f"{ETC}/nodes.d/{node.name}.cpio")
+        mode = 0o600 if secret else 0o644
+        files.append(RenderedFile(target, archive, mode, origin, secret))
+    return files
+
+
+def _templates(plan: Plan, scope: str) -> list[Rendered]:
+    return [r for r in plan.requests if isinstance(r, Rendered) and r.scope == scope]
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    return environment
+
+
+def _render(
+    wishes: Iterable[Rendered],
+    modules: Sequence[Module],
+    values: Values,
+    context: Mapping[str, object],
+) -> Iterator[RenderedFile]:
+    """Render `wishes`; a template that comes out empty makes no file."""
+    environment = _environment()
+    full = {**context, "options": _options(modules, values)}
+    with_secret = {module.name for module in modules if _holds_secret(module, values)}
+    for wish in wishes:
+        data = _render_one(environment, wish, full)
+        if data.strip():
+            secret = wish.secret and wish.module in with_secret
+            yield RenderedFile(wish.target, data, wish.mode, wish.origin, secret)
+
+
+def _render_one(environment: Environment, wish: Rendered, context: Mapping[str, object]) -> bytes:
+    from jinja2 import TemplateError
+
+    origin = Origin(str(wish.source))
+    try:
+        template = environment.from_string(wish.source.read_text())
+        return template.render(**context).encode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise MissingInputError(f"cannot read: {error.strerror}", origin=origin) from error
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        place = Origin(origin.source, f"line {line}") if line else origin
+        raise ConfigError(f"template for {wish.target}: {error}", origin=place) from error
+
+
+def _holds_secret(module: Module, values: Values) -> bool:
+    """Whether any secret option of `module` is set."""
+    given = values.get(module.name, {})
+    return any(option.secret and given.get(name) for name, option in module.options.items())
+
+
+def _view(cluster: Cluster) -> ClusterView:
+    nodes = tuple(NodeView(n.name, n.id, n.macs, n.address) for n in cluster.nodes)
+    return ClusterView(cluster.name, nodes)
+
+
+def _merge(below: Values, above: Values) -> Values:
+    names = {*below, *above}
+    return {name: {**below.get(name, {}), **above.get(name, {})} for name in names}
+
+
+def _options(modules: Iterable[Module], values: Values) -> dict[str, dict[str, object]]:
+    """Module → option → value for templates: a list where many, "" for what is not set."""
+    found: dict[str, dict[str, object]] = {}
+    for module in modules:
+        given = values.get(module.name, {})
+        row: dict[str, object] = {}
+        for option in module.options.values():
+            value = given.get(option.name, option.default)
+            row[option.name] = list(value) if option.many else " ".join(value)
+        found[module.name.replace("-", "_")] = row
+    return found
+
+
+def _value_lines(modules: Iterable[Module], values: Values) -> bytes:
+    """`VARIABLE=value` lines; a secret is no shell variable, it goes into templates only."""
+    lines = [
+        f"{option.variable(module.name)}={' '.join(values[module.name][option.name])}\n"
+        for module in modules
+        for option in module.options.values()
+        if not option.secret and option.name in values.get(module.name, {})
+    ]
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _node_table(cluster: Cluster) -> bytes:
+    rows = (f"{n.name} {n.id} {','.join(n.macs) or '-'}\n" for n in cluster.nodes)
+    return "".join(rows).encode()
+
+
+def _node_values(modules: Iterable[Module], node: Node, origin: Origin) -> RenderedFile:
+    data = _value_lines(modules, node.values)
+    return RenderedFile(image_path(f"{ETC}/node.values"), data, 0o644, origin)
+
+
+def _refuse_shared_secrets(plan: Plan, nodes: list[Node]) -> None:
+    secrets = {(m.name, o.name) for m in plan.modules for o in m.options.values() if o.secret}
+    owners = [
+        node.name
+        for node in nodes
+        if any((module, name) in secrets for module in node.values for name in node.values[module])
+    ]
+    if len(owners) > 1:
+        cluster = plan.config.cluster
+        raise ConflictError(
+            f"one image would hold the secrets of several nodes: {', '.join(owners)}",
+            "build one site part a node: srbuild build --part site --node NAME",
+            cluster.origin if cluster else None,
+        )
+
+
+def _archive(files: Iterable[RenderedFile], mtime: int) -> bytes:
+    """One node's newc archive: its files, sorted, each behind the directories above it."""
+    chunks: list[bytes] = []
+    writer = CpioWriter(lambda chunk: chunks.append(bytes(chunk)), mtime)
+    for path, mode, data in _with_parents(sorted(files, key=lambda file: file.target)):
+        writer.add(path[1:].encode(), mode, size=len(data), nlink=2 if stat.S_ISDIR(mode) else 1)
+        writer.write(data)
+    writer.close()
+    return b"".join(chunks)
+
+
+def _with_parents(files: Iterable[RenderedFile]) -> Iterator[tuple[str, int, bytes]]:
+    seen: set[str] = set()
+    for file in files:
+        for folder in parents(file.target):
+            if folder not in seen:
+                seen.add(folder)
+                yield folder, stat.S_IFDIR | 0o755, b""
+        yield file.target, stat.S_IFREG | file.mode, file.data

@@ -1,0 +1,49 @@
+"""The boot-time spine in hooks/ that every image carries: its points and its files."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+from srbuild.errors import ConfigError, Origin
+from srbuild.paths import HostPath, ImagePath, image_path
+
+# Where the image keeps the spine, and where its scripts look for its tables.
+HOME = "/usr/lib/srbuild"
+CLEANUP = "cleanup"
+
+_PLACES = {"init": "/init", "shutdown.sh": f"{HOME}/shutdown", "spine.sh": f"{HOME}/spine"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spine:
+    """`points` in boot order, `cleanup` last; `files` as (source, place in the image)."""
+
+    points: tuple[str, ...]
+    files: tuple[tuple[HostPath, ImagePath], ...]
+
+
+def load_spine(folder: HostPath) -> Spine:
+    """Read the hooks in `folder`: points.toml and the scripts beside it.
+
+    Raises ConfigError when points.toml is missing or says nothing sensible: a broken
+    installation of srbuild rather than a user's mistake.
+    """
+    table = folder / "points.toml"
+    try:
+        points = tuple(tomllib.loads(table.read_text())["point"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise ConfigError(
+            f"no boot points: {error}", hint="reinstall srbuild", origin=Origin(str(table))
+        ) from error
+    files = [
+        (path, image_path(_PLACES.get(path.name, f"{HOME}/{path.name.removesuffix('.sh')}")))
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path != table
+    ]
+    files += [(path, image_path(f"{HOME}/lib/{path.name}")) for path in _library(folder)]
+    return Spine(points, tuple(files))
+
+
+def _library(folder: HostPath) -> list[HostPath]:
+    return sorted((folder / "lib").glob("*.sh"))
