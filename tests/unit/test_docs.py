@@ -106,7 +106,12 @@ def test_make_targets_exist(example: Example) -> None:
 
 
 @pytest.mark.parametrize("example", of_kind("sh boot"))
-def test_boot_commands_can_be_parsed(example: Example) -> None:
+def test_boot_commands_can_be_parsed(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/gfs2-iscsi.img").touch()
+    monkeypatch.chdir(tmp_path)
     for words in example.commands:
         verb = parse(words)
         assert verb == "test"

@@ -1,4 +1,7 @@
-"""The project's own rules, as tests: linters, types, shells, sizes, and how it is installed."""
+"""The project's own rules, as tests: linters, types, sizes, and how it is installed.
+
+The shell of hooks/ and modules/ is looked at in tests/shell/test_lint.py, all other shell here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 FOLDERS = ("builder", "tests", "modules", "hooks", "images", "docs", ".ci")
 MADE = {"__pycache__", ".hypothesis"}
 MAX_LINES = 400
-SHELLS = ("sh", "dash", "ash", "busybox sh", "bash")
+PYTHON_FOLDERS = ("builder", "tests", "modules")
+SHELL_FOLDERS = ("hooks", "modules")
+POSIX_SHELLS = ("sh", "dash", "ash", "busybox sh")
+SHELLS = (*POSIX_SHELLS, "bash")
 
 
 @cache
@@ -43,7 +49,9 @@ def shell_of(path: Path) -> str:
 
 
 def scripts(*shells: str) -> list[Path]:
-    return [path for path in files() if shell_of(path) in shells]
+    """The shell scripts outside of hooks/ and modules/."""
+    own = [path for path in files() if path.relative_to(PROJECT).parts[0] not in SHELL_FOLDERS]
+    return [path for path in own if shell_of(path) in shells]
 
 
 def check(*argv: str | Path) -> None:
@@ -61,23 +69,25 @@ def tool(name: str) -> Path:
 
 @pytest.mark.parametrize("how", [["check"], ["format", "--check"]], ids=" ".join)
 def test_ruff(how: list[str]) -> None:
-    check(tool("ruff"), *how, "--no-cache", "--quiet", ".")
+    check(tool("ruff"), *how, "--no-cache", "--quiet", *PYTHON_FOLDERS)
 
 
 def test_mypy() -> None:
     check(tool("mypy"), "--strict")
 
 
-def test_shellcheck() -> None:
-    paths = scripts(*SHELLS)
-    assert len(paths) > 10, "the scripts are not found"
-    for shell, names in (("sh", ("sh", "dash", "ash", "busybox sh")), ("bash", ("bash",))):
-        check("shellcheck", "--external-sources", f"--shell={shell}", *scripts(*names))
+@pytest.mark.parametrize(
+    ("shell", "names"), [("sh", POSIX_SHELLS), ("bash", ("bash",))], ids=["sh", "bash"]
+)
+def test_shellcheck(shell: str, names: tuple[str, ...]) -> None:
+    paths = scripts(*names)
+    assert paths, "the scripts are not found"
+    check("shellcheck", "--external-sources", f"--shell={shell}", *paths)
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["busybox", "ash"]], ids=" ".join)
 def test_every_script_is_posix(shell: list[str]) -> None:
-    for path in scripts("sh", "dash", "ash", "busybox sh"):
+    for path in scripts(*POSIX_SHELLS):
         check(*shell, "-n", path)
 
 
@@ -89,6 +99,18 @@ def test_no_file_has_outgrown_its_name() -> None:
         if path.name not in made and (lines := path.read_bytes().count(b"\n")) > MAX_LINES
     }
     assert not long
+
+
+def test_programs_are_run_in_one_place() -> None:
+    imports = re.compile(
+        r"^\s*(?:import|from) (?:subprocess|pty)\b|os\.(?:system|popen|exec)", re.MULTILINE
+    )
+    found = {
+        str(path.relative_to(PROJECT / "builder/srbuild"))
+        for path in (PROJECT / "builder").rglob("*.py")
+        if imports.search(path.read_text())
+    }
+    assert found == {"host/tool.py", "lab/qemu.py"}
 
 
 def test_nothing_of_one_machine_is_in_the_project() -> None:

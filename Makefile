@@ -1,0 +1,79 @@
+# srbuild's own tasks; `make help` lists them.
+
+FS ?= gfs2
+BLK ?= iscsi
+CLUSTER ?=
+ROW ?=
+
+SYSROOT := build/sysroot
+VENV := .venv
+SRBUILD := $(VENV)/bin/srbuild
+PYTEST := $(VENV)/bin/pytest
+SOURCES := builder tests modules
+
+# Debian packages: to build an image; to test (compilers and other tools are oracles); to lint.
+IMAGE_PACKAGES = $(if $(PYTHON),,python3-venv) kmod libarchive13 mmdebstrap
+LINT_PACKAGES = busybox-static dash shellcheck
+TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio e2fsprogs gcc gfs2-utils \
+	gzip libarchive-tools libc6-dev lz4 python3 qemu-system-x86 util-linux xz-utils zstd
+BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio zstd
+
+# The first Python that is new enough and can make a virtual environment; empty when there is none.
+PYTHONS := python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11
+CAN_VENV := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON = $(shell { for it in $(PYTHONS); do "$$it" -c '$(CAN_VENV)' && break; it=; done; } >/dev/null 2>&1; echo "$$it")
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help image test lint bench matrix docs lock clean
+
+help: ## List these tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs2 BLK=iscsi [CLUSTER=cluster.toml]
+	@$(SRBUILD) sysroot create $(SYSROOT) --fs $(FS) --blk $(BLK)
+	@$(SRBUILD) --fs $(FS) --blk $(BLK) --sysroot $(SYSROOT) $(if $(CLUSTER),--cluster '$(CLUSTER)') -o build/$(FS)-$(BLK).img
+
+test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix
+	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
+	@$(PYTEST) -q -m 'not matrix'
+
+lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
+	@$(PYTEST) -q tests/unit/test_project.py tests/shell/test_lint.py
+
+bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, side by side
+	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
+	@$(VENV)/bin/python tests/bench $(SYSROOT)
+
+matrix: build/.test-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
+	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
+	@$(PYTEST) -q -m 'matrix or boot' $(if $(ROW),-k '$(ROW)')
+
+docs: $(VENV)/.complete ## Write docs/options.md from what the boot modules declare
+	@$(VENV)/bin/python tests/support/pages.py > build/options.md
+	@mv build/options.md docs/options.md
+
+lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in requirements.lock
+	@$(VENV)/bin/python -m venv --clear build/lock
+	@build/lock/bin/pip --disable-pip-version-check install -q pip-tools
+	@sed -n '/^#/p' requirements.lock > build/requirements.lock
+	@build/lock/bin/pip-compile -q --upgrade --extra dev --build-deps-for editable --generate-hashes \
+		--allow-unsafe --strip-extras --no-header --no-annotate --no-emit-options --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host -o - pyproject.toml >> build/requirements.lock
+	@mv build/requirements.lock requirements.lock
+
+clean: ## Remove all that was made, the virtual environment too
+	@rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf '{}' +
+
+build/.%-packages: Makefile .ci/need
+	@mkdir -p $(@D)
+	@.ci/need $($(shell echo '$*' | tr a-z A-Z)_PACKAGES)
+	@touch $@
+
+$(VENV)/.complete: requirements.lock pyproject.toml | build/.image-packages
+	@$(if $(PYTHON),,echo 'no Python 3.11 or newer with the venv module' >&2; exit 1)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
+	@touch $@
