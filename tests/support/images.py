@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from srbuild.errors import Origin
+from srbuild.formats.cpio import CpioReader
+from srbuild.formats.segments import open_segment, split_image
 from srbuild.host.sysroot import identity
+from srbuild.image import Image, write_image
+from srbuild.layers import split_layers
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
 from srbuild.paths import ImagePath
+from srbuild.report import Report
 
+SETTLE = 0.15  # seconds after which facts about a new file are kept
 ASKED = (Reason("binary", Origin("recipe.toml", "install.binaries[0]")),)
 
 
@@ -48,3 +55,25 @@ def sample(folder: Path) -> dict[str, Entry]:
         "/usr/sbin/mount.gfs2": entry(file_at(folder / "gfs2", b"g" * 5000, 0o755), "fs"),
         "/etc/srbuild/site.values": entry(Inline(b"SR_X=1\n"), "site"),
     }
+
+
+def write(target: Path, entries: dict[str, Entry], **options: object) -> tuple[Image, Report]:
+    return write_image(split_layers(manifest_of(entries)), target, **options)  # type: ignore[arg-type]
+
+
+def names(image: Path) -> list[list[str]]:
+    """The names in each segment, as they are stored."""
+    with open(image, "rb") as file:
+        return [
+            [os.fsdecode(header.name) for header in CpioReader(open_segment(file, segment))]
+            for segment in split_image(file)
+        ]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What a killed writer left in `folder`."""
+    return list(folder.glob(".*draft"))
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

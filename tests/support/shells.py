@@ -92,12 +92,16 @@ class Machine:
             env=env, check=False,
         )  # fmt: skip
 
-    def lib(self, text: str, *args: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def lib(
+        self, text: str, *args: str, stdin: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run `text` with the library loaded; `args` are its positional parameters."""
         script = f'. "$SR_HOME/lib/base.sh"\n{text}'
         return self.run("-eu", "-c", script, "test", *args, stdin=stdin, **variables)
 
-    def module(self, module: str, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def module(
+        self, module: str, script: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the script of the boot module `module` ("block/iscsi") with its options' values."""
         path = PROJECT / "modules" / module / script
         name = module.split("/")[1]

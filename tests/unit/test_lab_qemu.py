@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,3 +197,27 @@ def test_waiting_for_a_line_gives_the_line_or_names_the_ending(
         vm.wait_end(10)
         with pytest.raises(VerifyError, match="without saying 'quorum'"):
             vm.wait_text("quorum", 10)
+
+
+def test_a_machine_does_not_outlive_a_killed_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"echo $$ >{tmp_path}/pid; touch {tmp_path}/n1.control; exec tail -f /dev/null"
+    Fake(tmp_path, monkeypatch, body)
+    code = (
+        "import os, signal; from pathlib import Path; from srbuild.lab.qemu import Machine, Vm\n"
+        f"here = Path({str(tmp_path)!r})\n"
+        "Vm(Machine('n1', here, here, ''), here, here)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    pid = (tmp_path / "pid").read_text().strip()
+    wait_until(10, "the machine's end", lambda: not is_running(pid))
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,51 @@
+"""Boot tests: one image a session, scenarios run on it by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srbuild import pipeline
+from srbuild.config.load import load_config
+from srbuild.lab.build import LabRequest, make_inputs
+from srbuild.lab.scenario import Result, Scenario, find_scenario, run_scenario
+
+
+@pytest.fixture(scope="session")
+def image(project: Path, sysroot: Path) -> Path:
+    """build/gfs2-iscsi.img without a cluster's part; made now unless it is up to date."""
+    target = project / "build" / "gfs2-iscsi.img"
+    catalog = pipeline.find_modules()
+    wanted = {"fs": "gfs2", "blk": "iscsi", "sysroot": sysroot, "output": target}
+    pipeline.build(load_config(wanted, {}, catalog), catalog)
+    return target
+
+
+@pytest.fixture
+def run(project: Path, sysroot: Path, image: Path) -> Callable[[Scenario], Result]:
+    """Run a scenario on the image, the consoles' logs kept in build/lab/SCENARIO."""
+
+    def run_it(scenario: Scenario) -> Result:
+        folder = project / "build" / "lab" / scenario.name
+        request = LabRequest(image, sysroot, None, folder, seconds=500)
+        environ = {**os.environ, "SRBUILD_CACHE": str(project / "build" / "cache")}
+        result = run_scenario(scenario, make_inputs(request, scenario, environ), print)
+        print(f"{scenario.name}: {result.seconds:.1f} s", *result.logs.values(), sep="\n  ")
+        return result
+
+    return run_it
+
+
+@pytest.fixture
+def boot(run: Callable[[Scenario], Result]) -> Callable[[str], Result]:
+    """Run the scenario of that name; it must pass."""
+
+    def boot_it(name: str) -> Result:
+        result = run(find_scenario(name))
+        assert result.passed, result.failure
+        return result
+
+    return boot_it

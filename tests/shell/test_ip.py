@@ -1,0 +1,131 @@
+"""ip=: the kernel's and dracut's forms, taken apart; and a DHCP server's answers, distrusted."""
+
+from __future__ import annotations
+
+import pytest
+from support.shells import PROJECT, Machine
+
+FIELDS = ("method", "address", "prefix", "gateway", "device", "dns", "mtu", "mac")
+
+
+def parse(machine: Machine, text: str) -> dict[str, str] | str:
+    shown = " ".join(f'"$ip_{name}"' for name in FIELDS)
+    found = machine.lib(
+        f'. "$SR_LIB/ip.sh"; sr_ip_parse "$1" && printf "%s\\n" {shown} || echo "error: $ip_error"', text
+    )
+    assert found.stderr == ""
+    lines = found.stdout.splitlines()
+    if lines[0].startswith("error: "):
+        return lines[0]
+    return {name: value for name, value in zip(FIELDS, lines, strict=True) if value}
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("dhcp", {"method": "dhcp"}),
+        ("on", {"method": "dhcp"}),
+        ("off", {"method": "off"}),
+        ("eth0:dhcp", {"method": "dhcp", "device": "eth0"}),
+        ("eth0:dhcp:9000:52:54:00:00:00:01",
+         {"method": "dhcp", "device": "eth0", "mtu": "9000", "mac": "52:54:00:00:00:01"}),
+        (":::::eth1:dhcp", {"method": "dhcp", "device": "eth1"}),
+        ("10.0.0.5::10.0.0.1:255.255.255.0:n1:eth0:none",
+         {"method": "static", "address": "10.0.0.5", "prefix": "24", "gateway": "10.0.0.1",
+          "device": "eth0"}),
+        ("10.0.0.5:10.0.0.9:10.0.0.1:255.255.240.0::eth0:off:10.0.0.2:10.0.0.3:10.0.0.4",
+         {"method": "static", "address": "10.0.0.5", "prefix": "20", "gateway": "10.0.0.1",
+          "device": "eth0", "dns": "10.0.0.2 10.0.0.3"}),
+        ("10.0.0.5:::24:n1:eth0:none:1400",
+         {"method": "static", "address": "10.0.0.5", "prefix": "24", "device": "eth0",
+          "mtu": "1400"}),
+        ("[fd00::5]::[fd00::1]:64:n1:eth0:none:[fd00::2]",
+         {"method": "static", "address": "fd00::5", "prefix": "64", "gateway": "fd00::1",
+          "device": "eth0", "dns": "fd00::2"}),
+        ("10.0.0.5:::255.255.255.255:::",
+         {"method": "static", "address": "10.0.0.5", "prefix": "32"}),
+    ],
+)  # fmt: skip
+def test_forms_that_are_understood(machine: Machine, text: str, meaning: dict[str, str]) -> None:
+    assert parse(machine, text) == meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "auto6", "ibft", "eth0:auto6", "eth 0:dhcp", "../eth0:dhcp", "-x:dhcp",
+        "a-name-that-is-too-long:dhcp", "10.0.0.5:::::eth0:none", "10.0.0.5:::255.0.255.0::eth0:none",
+        "10.0.0.5:::33::eth0:none", "10.0.0.5::gw:24::eth0:none", "10.0.0.5:::24::$(id):none",
+        "10.0.0.5:::24::eth0:static", "10.0.0.5:::24::eth0:none:resolver", "eth0:dhcp:x",
+        "eth0:dhcp:1500:no-mac", ":::24::eth0:none", "fd00::5:::64::eth0:none",
+    ],
+)  # fmt: skip
+def test_forms_that_are_refused_with_a_reason(machine: Machine, text: str) -> None:
+    found = parse(machine, text)
+    if text == "":
+        assert found == {"method": "off"}
+        return
+    assert isinstance(found, str)
+    assert len(found) > len("error: ")
+
+
+@pytest.mark.parametrize(
+    ("mask", "prefix"),
+    [("255.255.255.0", "24"), ("0.0.0.0", "0"), ("255.255.255.252", "30"), ("24", "24"),
+     ("128", "128"), ("255.255.0.255", ""), ("255.253.0.0", ""), ("129", ""), ("024", ""),
+     ("", ""), ("-1", ""), ("a", ""), ("255.255.255", "")],
+)  # fmt: skip
+def test_netmasks(machine: Machine, mask: str, prefix: str) -> None:
+    found = machine.lib('. "$SR_LIB/ip.sh"; sr_mask_to_prefix "$1"', mask)
+    assert (found.stdout.strip(), found.returncode) == (prefix, int(not prefix))
+
+
+def lease(machine: Machine, event: str = "bound", **answer: str) -> None:
+    (machine.root / "etc/resolv.conf").unlink(missing_ok=True)
+    found = machine.run("-eu", str(PROJECT / "hooks/udhcpc.sh"), event, **answer)
+    assert found.returncode == 0, found.stderr
+
+
+GOOD = {"interface": "eth0", "ip": "10.0.0.5", "subnet": "255.255.0.0"}
+
+
+def test_a_lease_is_used(machine: Machine) -> None:
+    lease(machine, **GOOD, router="10.0.0.1 10.0.0.2", dns="10.0.0.3 10.0.0.4")
+    assert machine.calls == [
+        "ip addr replace 10.0.0.5/16 dev eth0",
+        "ip route replace default via 10.0.0.1 dev eth0",
+    ]
+    assert machine.state("DHCP_ADDRESS") == "10.0.0.5/16"
+    assert (machine.root / "etc/resolv.conf").read_text() == "nameserver 10.0.0.3\nnameserver 10.0.0.4\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"ip": ""}, {"ip": "10.0.0.5; reboot"}, {"ip": "10.0.0"}, {"ip": "-4"},
+     {"interface": "../x"}, {"interface": "-r"}],
+)  # fmt: skip
+def test_an_address_that_is_none_changes_nothing(machine: Machine, answer: dict[str, str]) -> None:
+    lease(machine, **{**GOOD, **answer})
+    assert (machine.calls, machine.state("DHCP_ADDRESS")) == ([], None)
+
+
+def test_the_rest_of_a_hostile_answer_is_left_out(machine: Machine) -> None:
+    lease(machine, **{**GOOD, "subnet": "x"}, router="$(reboot) * -x", dns="evil\noptions 10.0.0.3 *")
+    assert machine.calls == ["ip addr replace 10.0.0.5/24 dev eth0"]
+    assert (machine.root / "etc/resolv.conf").read_text() == "nameserver 10.0.0.3\n"
+
+
+def test_a_new_address_replaces_the_old_one(machine: Machine) -> None:
+    lease(machine, **GOOD)
+    lease(machine, "renew", **{**GOOD, "ip": "10.0.0.6"})
+    assert machine.calls[1:] == [
+        "ip addr replace 10.0.0.6/16 dev eth0",
+        "ip addr del 10.0.0.5/16 dev eth0",
+    ]
+
+
+@pytest.mark.parametrize("event", ["deconfig", "leasefail", "nak", ""])
+def test_the_address_stays_when_the_lease_does_not(machine: Machine, event: str) -> None:
+    lease(machine, **GOOD)
+    lease(machine, event, interface="eth0")
+    assert len(machine.calls) == 1
