@@ -14,6 +14,12 @@ from srbuild.lab.build import LabRequest, make_inputs
 from srbuild.lab.scenario import Result, Scenario, find_scenario, run_scenario
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `make matrix ROW=gfs2-iscsi` choose the tests of test_gfs2_iscsi.py."""
+    row = item.path.stem.removeprefix("test_").replace("_", "-")
+    item.extra_keyword_matches.add(row)
+
+
 @pytest.fixture(scope="session")
 def image(project: Path, sysroot: Path) -> Path:
     """build/gfs2-iscsi.img without a cluster's part; made now unless it is up to date."""

@@ -1,0 +1,96 @@
+"""The lab's shared disks: made once inside a server VM, cached, used through overlays.
+
+A disk holds one file system with the lab's root. Its name in the cache is the digest of
+everything that made it, so a changed init, job or server image makes a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from srbuild.formats.cpio import CpioWriter
+from srbuild.lab.qemu import Disk, Vm
+from srbuild.lab.server import Agent
+from srbuild.paths import HostPath
+
+READY_S = 180  # what a server may take to boot on two busy cores
+KEPT = 8  # disks in the cache, for no run should find its own gone
+STALE_S = 3600  # no disk takes as long to make: what is older was left by a killed run
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpec:
+    """How to make a disk: `size` in MiB, and the server's job with its words."""
+
+    size: int
+    job: str
+    words: tuple[str, ...] = ()
+
+
+def write_lab_archive(target: HostPath) -> HostPath:
+    """Write what follows the server's image, /lab/jobs and /lab/root, to `target`; return it.
+
+    A raw newc archive, the same bytes for the same files.
+    """
+    with target.open("wb") as out:
+        writer = CpioWriter(out.write)
+        writer.add(b"lab", 0o040755, nlink=2)
+        for folder in ("jobs", "root"):
+            writer.add(f"lab/{folder}".encode(), 0o040755, nlink=2)
+            for path in sorted((_HERE / folder).iterdir()):
+                data = path.read_bytes()
+                writer.add(f"lab/{folder}/{path.name}".encode(), 0o100755, size=len(data))
+                writer.write(data)
+        writer.close()
+    return target
+
+
+def cached_disk(
+    spec: DiskSpec,
+    initrd: HostPath,
+    cache: HostPath,
+    boot: Callable[[Disk], tuple[Vm, Agent]],
+) -> HostPath:
+    """The disk that `spec` describes, from `cache` or made now.
+
+    `boot` starts the server, whose whole initrd is `initrd`, with the empty disk. A disk that
+    could not be finished leaves nothing behind; two runs that make the same one do not meet.
+    """
+    digest = hashlib.sha256(repr(spec).encode())
+    digest.update(initrd.read_bytes())
+    target = cache / f"{spec.job}-{digest.hexdigest()[:32]}.disk"
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=cache, prefix="new-", suffix=".disk")
+    fresh = Path(name)
+    try:
+        os.truncate(handle, spec.size << 20)
+        os.close(handle)
+        vm, agent = boot(Disk(fresh, keep=True))
+        with vm:
+            agent.wait_ready(READY_S)
+            agent.require(spec.job, *spec.words)
+            agent.call("poweroff", seconds=20)
+            vm.wait_end(30)
+        fresh.rename(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _prune(cache)
+    return target
+
+
+def _prune(cache: HostPath) -> None:
+    """Remove the oldest disks beyond KEPT, and what killed runs left unfinished."""
+    ages = {path: time.time() - path.stat().st_mtime for path in cache.glob("*.disk")}
+    made = sorted((p for p in ages if not p.name.startswith("new-")), key=ages.__getitem__)
+    left = [path for path in ages if path.name.startswith("new-") and ages[path] > STALE_S]
+    for path in (*made[KEPT:], *left):
+        path.unlink(missing_ok=True)

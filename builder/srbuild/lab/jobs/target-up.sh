@@ -1,0 +1,2 @@
+# Listen again where target-down.sh stopped.
+mkdir "$(cat /run/lab.portal)"

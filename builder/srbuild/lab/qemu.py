@@ -1,0 +1,256 @@
+"""Virtual machines in QEMU, without root: their command lines, processes and serial ports.
+
+A `Machine` says what to start, `command` turns it into QEMU's arguments (pure), and `Vm` owns
+the process: leaving its `with` block always ends it, and the kernel ends it should this
+process die first (PR_SET_PDEATHSIG, by setpriv(1) of util-linux). Every wait has a deadline.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Self
+
+from srbuild.errors import ToolError, VerifyError
+from srbuild.paths import HostPath
+
+QEMU = "qemu-system-x86_64"
+POLL_S = 0.1  # how often a wait looks again
+_INITRD_ALIGN = 4  # the kernel looks for the next archive at a multiple of 4: init/initramfs.c
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An Ethernet segment between machines: one multicast group on the loopback device.
+
+    Nothing leaves the host and no privilege is needed (QEMU's `-netdev socket,mcast=`).
+    """
+
+    group: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A virtio network card with MAC address `mac` on `link`."""
+
+    mac: str
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A raw disk image as a virtio disk.
+
+    With `keep` False all that the machine writes goes to an overlay that ends with it.
+    """
+
+    path: HostPath
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What to boot. `memory` in MiB; `accel` is QEMU's accelerator, `tcg` or `kvm`."""
+
+    name: str
+    kernel: HostPath
+    initrd: HostPath
+    cmdline: str
+    nics: tuple[Nic, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    memory: int = 512
+    accel: str = "tcg"
+
+
+class Ending(Enum):
+    """How a machine ended, by what its kernel said last."""
+
+    POWER_OFF = "powered off"
+    RESTART = "restarted"
+    PANIC = "kernel panic"
+    KILLED = "was ended from outside or by QEMU itself"
+
+
+_ENDINGS = (
+    (re.compile(rb"Kernel panic - not syncing"), Ending.PANIC),
+    (re.compile(rb"reboot: Power down"), Ending.POWER_OFF),
+    (re.compile(rb"reboot: (Restarting system|machine restart)"), Ending.RESTART),
+)
+
+
+def new_link() -> Link:
+    """A link that no other run on this host uses: a random group and a free UDP port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    a, b, c = (secrets.randbelow(254) + 1 for _ in range(3))
+    return Link(f"239.{a}.{b}.{c}", port)
+
+
+def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str, ...]:
+    """QEMU's command line for `machine`.
+
+    Its first serial port is written to the file `serial`; its second is the unix socket
+    `control`, on which QEMU listens. A reset ends the machine, as power off does.
+    """
+    args = [QEMU, "-accel", machine.accel, "-M", "q35", "-cpu", "max", "-m", str(machine.memory)]
+    args += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
+    args += ["-name", _plain(machine.name)]
+    args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
+    args += ["-append", machine.cmdline]
+    args += ["-chardev", f"file,id=serial,path={_plain(serial)}", "-serial", "chardev:serial"]
+    args += ["-chardev", f"socket,id=control,path={_plain(control)},server=on,wait=off"]
+    args += ["-serial", "chardev:control"]
+    for i, disk in enumerate(machine.disks):
+        snapshot = "off" if disk.keep else "on"
+        args += ["-drive", f"file={_plain(disk.path)},format=raw,if=virtio,snapshot={snapshot}"]
+        args[-1] += f",id=disk{i}"
+    for i, nic in enumerate(machine.nics):
+        group = f"{nic.link.group}:{nic.link.port}"
+        args += ["-netdev", f"socket,id=net{i},mcast={group},localaddr=127.0.0.1"]
+        args += ["-device", f"virtio-net-pci,netdev=net{i},mac={nic.mac},romfile="]
+    return tuple(args)
+
+
+def _plain(value: HostPath | str) -> str:
+    """`value` as part of a QEMU option, where a comma stands for itself when doubled."""
+    return str(value).replace(",", ",,")
+
+
+def join_initrds(parts: Sequence[HostPath], target: HostPath) -> HostPath:
+    """Write `parts` one after the other to `target`, each at a multiple of 4 bytes.
+
+    This is what a boot loader makes of several `initrd` lines.
+    """
+    with target.open("wb") as out:
+        for part in parts:
+            out.write(b"\0" * (-out.tell() % _INITRD_ALIGN))
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+    return target
+
+
+def wait_until(seconds: float, what: str, test: Callable[[], bool]) -> None:
+    """Return as soon as `test()` holds; VerifyError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > deadline:
+            raise VerifyError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(POLL_S)
+
+
+class Vm:
+    """A machine, running from when this is made; a context manager that ends it on the way out.
+
+    `serial` is its console log in `folder`, kept. `control` is the socket of its second
+    serial port; it lies in `sockets`, a short path, for a socket's name has 107 bytes at most.
+    Raises ToolError when QEMU is not installed or gives up at once.
+    """
+
+    def __init__(self, machine: Machine, folder: HostPath, sockets: HostPath) -> None:
+        self.machine = machine
+        self.serial = folder / f"{machine.name}.serial"
+        self.control = sockets / f"{machine.name}.control"
+        self._qemu_log = folder / f"{machine.name}.qemu"
+        self._process = self._start()
+        try:
+            wait_until(20, f"{machine.name}: QEMU's start", self._started)
+        except BaseException:
+            self.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        missing = [tool for tool in (QEMU, "setpriv") if not shutil.which(tool)]
+        if missing:
+            raise ToolError(
+                f"{' and '.join(missing)}: not installed",
+                hint="apt-get install qemu-system-x86 util-linux",
+            )
+        self.control.unlink(missing_ok=True)
+        self.serial.write_bytes(b"")
+        args: tuple[str, ...] = ("setpriv", "--pdeathsig", "KILL", "--")
+        args += command(self.machine, self.serial, self.control)
+        with self._qemu_log.open("wb") as log:
+            return subprocess.Popen(
+                args, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _started(self) -> bool:
+        if not self.alive:
+            said = self._qemu_log.read_text(errors="replace").strip()
+            raise ToolError(f"QEMU ended at once: {said}")
+        return self.control.exists()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the machine still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the machine as a power cut would; nothing when it has ended."""
+        self._process.kill()
+        self._process.wait(timeout=30)
+        if self._qemu_log.exists() and not self._qemu_log.stat().st_size:
+            self._qemu_log.unlink()
+
+    def text(self) -> bytes:
+        """What the machine has written to its console so far."""
+        return self.serial.read_bytes()
+
+    def wait_text(self, pattern: str, seconds: float) -> bytes:
+        """Wait for a line with `pattern` on the console and return the line.
+
+        VerifyError after `seconds`, or when the machine ends without it.
+        """
+        regex = re.compile(rb"[^\r\n]*" + pattern.encode() + rb"[^\r\n]*")
+        found: list[bytes] = []
+
+        def seen() -> bool:
+            ended = not self.alive  # before the read: what was said last is then in it
+            found.extend(regex.findall(self.text())[:1])
+            if ended and not found:
+                raise VerifyError(f"{self.machine.name} {self.fate()} without saying {pattern!r}")
+            return bool(found)
+
+        wait_until(seconds, f"{self.machine.name} says {pattern!r}", seen)
+        return found[0]
+
+    def wait_end(self, seconds: float) -> Ending:
+        """Wait until the machine ends by itself; VerifyError after `seconds`."""
+        wait_until(seconds, f"{self.machine.name} ends", lambda: not self.alive)
+        return self.ending()
+
+    def ending(self) -> Ending:
+        """How the machine ended: what its kernel said, latest word first."""
+        said = [(m.start(), end) for regex, end in _ENDINGS for m in regex.finditer(self.text())]
+        panics = [end for _, end in said if end is Ending.PANIC]
+        return panics[0] if panics else max(said, default=(0, Ending.KILLED), key=_position)[1]
+
+    def fate(self) -> str:
+        """How the machine ended, for people: with QEMU's own words when it had any."""
+        said = self._qemu_log.read_text(errors="replace") if self._qemu_log.exists() else ""
+        return f"{self.ending().value}{f' ({said.strip()})' if said.strip() else ''}"
+
+
+def _position(found: tuple[int, Ending]) -> int:
+    return found[0]

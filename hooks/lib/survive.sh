@@ -1,0 +1,55 @@
+# shellcheck shell=sh
+# Daemons that the root depends on. They are started so that argv[0] begins with '@': systemd and
+# our own shutdown spare such processes (https://systemd.io/ROOT_STORAGE_DAEMONS).
+
+# sr_survive NAME [ARGUMENT…]: start the daemon NAME, which puts itself into the background, in a
+# session of its own and with its output in $SR_RUN/NAME.log. Fails when that takes more than 60
+# seconds, or $SR_SURVIVE_LIMIT, or ends with another status than 0.
+#
+# `@` is a directory of links and `@/NAME` a path relative to its parent, so that argv[0] is
+# `@/NAME`: busybox still recognises its applet by what follows the slash.
+sr_survive() {
+    if ! grep -Fqx -- "$1" "$SR_HOME/survive"; then
+        sr_fail "no module declares $1 under [survive]" "add it to the module's module.toml"
+    fi
+    _survive_path=$(command -v "$1") || sr_fail "$1 is not in the image"
+    case $_survive_path in
+        /*) ;;
+        *) _survive_path=/bin/busybox ;;
+    esac
+    mkdir -p "$SR_RUN/survivors/@"
+    ln -sf "$_survive_path" "$SR_RUN/survivors/@/$1"
+    printf '%s\n' "$*" >"$SR_RUN/command"
+    _survive_name=$1
+    shift
+    _survive_status=0
+    (
+        cd "$SR_RUN/survivors" || exit
+        exec "$SR_TIMEOUT" -k 5 "${SR_SURVIVE_LIMIT:-60}" setsid "@/$_survive_name" "$@" \
+            </dev/null >"$SR_RUN/$_survive_name.log" 2>&1
+    ) || _survive_status=$?
+    if [ "$_survive_status" -ne 0 ]; then
+        tail -n 8 "$SR_RUN/$_survive_name.log" >&2
+        sr_fail "$_survive_name did not start (status $_survive_status)"
+    fi
+}
+
+# sr_alive PIDFILE: is the process whose id stands in PIDFILE there?
+sr_alive() {
+    [ -s "$1" ] || return 1
+    read -r _alive_pid _ <"$1" || [ -n "$_alive_pid" ] || return 1
+    sr_check_int "$_alive_pid" && [ "$_alive_pid" -gt 1 ] && [ -d "$SR_PROC/$_alive_pid" ]
+}
+
+_sr_gone() {
+    ! sr_alive "$1"
+}
+
+# sr_stop PIDFILE SECONDS: end a daemon, by force after SECONDS.
+sr_stop() {
+    sr_alive "$1" || return 0
+    kill -TERM "$_alive_pid" 2>/dev/null || :
+    sr_wait_for "$2" "the end of ${1##*/}" _sr_gone "$1" && return 0
+    kill -KILL "$_alive_pid" 2>/dev/null || :
+    sr_wait_for 5 "the kill of ${1##*/}" _sr_gone "$1"
+}

@@ -1,0 +1,184 @@
+#!/bin/sh
+# The boot, point by point: runs the modules' scripts in the order of $SR_HOME/runs, each as a
+# process; stops at the first that fails, says why in one block, and goes on from there on `resume`.
+# PID 1 starts it and takes over when it ends; see builder/srbuild/spine.py for the files it reads.
+set -eu
+
+# shellcheck source=hooks/lib/base.sh
+. "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+# shellcheck source=hooks/lib/values.sh
+. "$SR_LIB/values.sh"
+
+# is_on NAME DEFAULT: a flag on the command line; a bare word is on.
+is_on() {
+    _on_value=$(sr_cmdline "$1") || _on_value=$2
+    case $_on_value in
+        0 | no | off | false) return 1 ;;
+    esac
+}
+
+# Run a command with its output on the console, in the log and in $SR_RUN/output. The reader is
+# not waited for longer than 2 seconds: a daemon may hold its pipe.
+logged() {
+    _logged_pipe=$SR_RUN/pipe
+    rm -f "$_logged_pipe" "$SR_RUN/read"
+    mkfifo "$_logged_pipe"
+    {
+        tee -a "$SR_RUN/log" "$SR_RUN/output" || :
+        : >"$SR_RUN/read"
+    } <"$_logged_pipe" &
+    _logged_status=0
+    "$@" >"$_logged_pipe" 2>&1 || _logged_status=$?
+    sr_wait_for 2 "the last output" test -f "$SR_RUN/read" 2>/dev/null || :
+    return "$_logged_status"
+}
+
+# execute SCRIPT SECONDS: as a process, with the options' values in its environment.
+execute() (
+    sr_values_export "$SR_MODULE"
+    _execute_flags=-eu
+    if is_on rd.debug 0; then
+        if sr_has_secret "$SR_MODULE"; then
+            sr_log "not traced: it handles a secret"
+        else
+            _execute_flags=-eux
+        fi
+    fi
+    if [ "$2" -eq 0 ]; then
+        exec sh "$_execute_flags" "$1"
+    fi
+    exec "$SR_TIMEOUT" -k 5 "$2" sh "$_execute_flags" "$1"
+)
+
+# One attempt at a script; the notes of an earlier one are gone.
+attempt() {
+    rm -f "$SR_RUN/why" "$SR_RUN/hint" "$SR_RUN/command"
+    : >"$SR_RUN/output"
+    logged execute "$1" "$2"
+}
+
+note() {
+    [ ! -s "$SR_RUN/$1" ] || printf '  %-8s %s\n' "$1" "$(head -n 4 "$SR_RUN/$1" | sr_printable)"
+}
+
+# summary SCRIPT STATUS SECONDS: the block that tells a person what happened and what to do.
+summary() {
+    _summary_status=$2
+    case $2 in
+        124 | 137) [ "$3" -eq 0 ] || _summary_status="$2 (no end after $3 s?)" ;;
+    esac
+    echo '======================================================================'
+    echo "srbuild: the boot stopped at the point '$SR_POINT', in the module '$SR_MODULE'"
+    printf '  %-8s %s\n' script "$1" status "$_summary_status"
+    note command
+    note why
+    note hint
+    echo '  its last lines:'
+    tail -n 10 "$SR_RUN/output" | sr_printable | sed 's/^/    | /'
+    if [ "$shell" = 0 ]; then
+        echo "  rd.shell=0: this machine reboots in $delay s"
+    else
+        echo '  what you can do:'
+        echo '    resume   run this script again and go on with the boot'
+        echo '    sr-log   read the whole log'
+        echo '    reboot   leave the cluster, detach the storage and reboot'
+    fi
+    echo '======================================================================'
+}
+
+# Leave the cluster and detach the storage as a shutdown would, then reboot.
+leave() {
+    sh "$SR_HOME/shutdown" reboot
+}
+
+# A shell on the console until a person says `resume`. One that ends at once, three times in
+# turn, has no person in front of it.
+shell_until_resume() {
+    rm -f "$SR_RUN/resume"
+    _shell_short=0
+    while [ ! -f "$SR_RUN/resume" ]; do
+        if [ "$_shell_short" -ge 3 ]; then
+            sr_log "no input on the console; this machine reboots in $delay s"
+            reboot_later
+        fi
+        _shell_start=$(sr_uptime)
+        ENV=$SR_LIB/shell.sh PS1="srbuild:$SR_POINT# " sh "$SR_LIB/console.sh" || :
+        if [ "$(($(sr_uptime) - _shell_start))" -lt 2 ]; then
+            _shell_short=$((_shell_short + 1))
+        else
+            _shell_short=0
+        fi
+        [ -f "$SR_RUN/resume" ] || echo "srbuild: type resume to go on with the boot"
+    done
+}
+
+reboot_later() {
+    _reboot_at=$(($(sr_uptime) + delay))
+    while [ "$(sr_uptime)" -lt "$_reboot_at" ]; do
+        sr_pause
+    done
+    leave
+}
+
+# stopped SCRIPT STATUS SECONDS: report, then wait for a person or reboot.
+stopped() {
+    summary "$@" | tee -a "$SR_RUN/log"
+    [ "$shell" != 0 ] || reboot_later
+    shell_until_resume
+}
+
+# before POINT: open a shell there when rd.break asks for it.
+before() {
+    _before_point=$(sr_cmdline rd.break) || return 0
+    [ "${_before_point:-handover}" = "$1" ] || return 0
+    echo "srbuild: rd.break: this is before the point '$1'; type resume to go on with the boot"
+    shell_until_resume
+}
+
+load_values() {
+    SR_MODULE=values
+    until (
+        sr_values_load
+    ) >"$SR_RUN/output" 2>&1; do
+        stopped "$SR_LIB/values.sh" 1 0
+    done
+    SR_MODULE=
+}
+
+# pass POINT: run its scripts.
+pass() {
+    SR_POINT=$1
+    export SR_POINT SR_MODULE
+    before "$1"
+    # On a descriptor of its own: scripts may read stdin.
+    while read -r _pass_point _pass_module _pass_script _pass_limit <&4; do
+        [ "$_pass_point" = "$1" ] || continue
+        SR_MODULE=$_pass_module
+        _pass_status=0
+        attempt "$_pass_script" "$_pass_limit" 4<&- || _pass_status=$?
+        while [ "$_pass_status" -ne 0 ]; do
+            stopped "$_pass_script" "$_pass_status" "$_pass_limit" 4<&-
+            load_values
+            SR_MODULE=$_pass_module
+            _pass_status=0
+            attempt "$_pass_script" "$_pass_limit" 4<&- || _pass_status=$?
+        done
+    done 4<"$SR_HOME/runs"
+    SR_MODULE=
+}
+
+mkdir -p "$SR_RUN/state"
+sr_cmdline_parse <"$SR_PROC/cmdline" >"$SR_RUN/cmdline"
+touch "$SR_RUN/log"
+shell=1
+is_on rd.shell 1 || shell=0
+delay=$(sr_cmdline rd.srb.reboot_delay) || delay=
+sr_check_seconds "$delay" || delay=10
+
+load_values
+while read -r point <&5; do
+    [ "$point" != cleanup ] || continue
+    pass "$point" 5<&-
+    # The node's own values are there from now on.
+    [ "$point" != identity ] || load_values
+done 5<"$SR_HOME/points"

@@ -1,0 +1,44 @@
+#!/bin/sh
+# The lab's agent: runs the jobs that the host names on the second serial port, one line each,
+# until it is told to power off. The protocol is written down in builder/srbuild/lab/server.py.
+set -eu
+
+port=/dev/ttyS1
+jobs=/lab/jobs
+output=/run/lab.output
+
+# Run job $2 with the words $3…; answer under the tag $1.
+answer() {
+    tag=$1 job=$2
+    shift 2
+    case $job in
+        '' | *[!a-z0-9-]*) echo "no job can have this name" >"$output"; status=126 ;;
+        *)
+            status=0
+            timeout 600 sh -eu "$jobs/$job.sh" "$@" >"$output" 2>&1 || status=$?
+            ;;
+    esac
+    sed "s/^/$tag > /" "$output" >&3
+    echo "$tag = $status" >&3
+}
+
+exec 3<>"$port"
+stty raw -echo <&3
+echo ready >&3
+echo "srbuild: the lab agent listens on $port"
+while read -r tag job first second third <&3; do
+    case $tag in
+        hello) echo ready >&3 ;;
+        *[!0-9]* | '') ;;
+        *)
+            if [ "$job" = poweroff ]; then
+                echo "$tag = 0" >&3
+                sync
+                poweroff -f
+            fi
+            answer "$tag" "$job" "$first" "$second" "$third"
+            ;;
+    esac
+done
+echo "srbuild: the lab's host is gone" >&2
+exit 1

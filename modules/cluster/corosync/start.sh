@@ -1,0 +1,47 @@
+#!/bin/sh
+# Start corosync and wait until this node's part of the cluster has quorum.
+set -eu
+# shellcheck source=hooks/lib/base.sh
+. "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+
+log=$SR_ROOT/var/log/corosync/corosync.log
+
+status() {
+    "$SR_TIMEOUT" -k 5 10 corosync-quorumtool -s 2>/dev/null
+}
+
+answers() {
+    status | grep -q '^Expected votes:'
+}
+
+quorate() {
+    status | grep -q '^Quorate: *Yes'
+}
+
+# Are all nodes of the cluster there?
+complete() {
+    status | awk '
+        /^Expected votes:/ { expected = $3 }
+        /^Total votes:/ { total = $3 }
+        END { exit !(expected > 0 && total >= expected) }'
+}
+
+mkdir -p "$SR_ROOT/var/lib/corosync" "${log%/*}"
+if ! answers; then
+    sr_hint "see $log"
+    sr_survive corosync
+    sr_wait_for 30 "corosync to answer" answers
+fi
+
+if [ "$SR_COROSYNC_WAIT_FOR_ALL" = 1 ]; then
+    sr_hint "are the other nodes up, and reachable from here? corosync-quorumtool -s shows who is there"
+    sr_wait_for "$SR_COROSYNC_QUORUM_TIMEOUT" "quorum (every node of the cluster must come once)" quorate
+else
+    if [ "$SR_COROSYNC_ABSENT_TIMEOUT" -gt 0 ] &&
+        ! sr_wait_for "$SR_COROSYNC_ABSENT_TIMEOUT" "the other nodes" complete; then
+        sr_warn "going on without the absent nodes (wait_for_all = false)"
+    fi
+    sr_hint "more than half of the cluster's nodes must be up; corosync-quorumtool -s shows who is there"
+    sr_wait_for "$SR_COROSYNC_QUORUM_TIMEOUT" "quorum (the majority of the nodes)" quorate
+fi
+sr_log "quorate: $(status | awk '/^Total votes:/ { total = $3 } /^Expected votes:/ { expected = $3 } END { print total " of " expected " votes" }')"
