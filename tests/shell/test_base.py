@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.shells import Machine
 
 
@@ -135,7 +136,8 @@ def test_cold_plug_asks_once_for_every_device_and_again_for_new_ones(machine: Ma
     machine.write("sys/devices/evil/modalias", "-r gfs2\n$(reboot)\n")
     child = machine.root / "sys/devices/pci/a/virtio0"
     machine.fake(
-        "modprobe", f'mkdir -p "{child}"; echo "virtio:d00000001v00001AF4" >"{child}/modalias"; exit 1'
+        "modprobe",
+        f'mkdir -p "{child}"; echo "virtio:d00000001v00001AF4" >"{child}/modalias"; exit 1',
     )
     assert machine.lib("sr_coldplug").returncode == 0
     assert machine.calls == [
@@ -171,7 +173,10 @@ def test_links_are_followed_inside_the_shared_root(
     (root / "out").symlink_to("/../../usr")
     (root / "loop").symlink_to("loop")
     found = machine.lib('sr_resolve "$1"', path)
-    assert (found.stdout, found.returncode) == (f"{leads_to}\n" if leads_to else "", int(not leads_to))
+    assert (found.stdout, found.returncode) == (
+        f"{leads_to}\n" if leads_to else "",
+        int(not leads_to),
+    )
 
 
 @pytest.mark.parametrize(("unit", "disk"), [("", "sda"), ("0", "sda"), ("1", "sdb"), ("11", "")])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.shells import Machine
 
 from srbuild.config import values
+from support.shells import Machine
 
 GOOD = {
     "string": ["", "a b", "naïve", "$(reboot)"],

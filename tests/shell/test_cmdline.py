@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from support.shells import Machine
 
 
@@ -83,6 +84,9 @@ def test_the_last_value_counts_and_absence_is_told_from_emptiness(machine: Machi
     machine.write("run/srbuild/cmdline", "a=1\na=2\nflag\nab=3\nnone=\n")
     assert machine.lib("sr_cmdline a").stdout == "2\n"
     for name in ("flag", "none"):
-        assert (machine.lib(f"sr_cmdline {name}").returncode, machine.lib(f"sr_cmdline {name}").stdout) == (0, "\n")
+        assert (
+            machine.lib(f"sr_cmdline {name}").returncode,
+            machine.lib(f"sr_cmdline {name}").stdout,
+        ) == (0, "\n")
     assert machine.lib("sr_cmdline b").returncode == 1
     assert machine.lib("sr_cmdline 'a*'").returncode == 1

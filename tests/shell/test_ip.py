@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.shells import PROJECT, Machine
 
 FIELDS = ("method", "address", "prefix", "gateway", "device", "dns", "mtu", "mac")
@@ -11,7 +12,8 @@ FIELDS = ("method", "address", "prefix", "gateway", "device", "dns", "mtu", "mac
 def parse(machine: Machine, text: str) -> dict[str, str] | str:
     shown = " ".join(f'"$ip_{name}"' for name in FIELDS)
     found = machine.lib(
-        f'. "$SR_LIB/ip.sh"; sr_ip_parse "$1" && printf "%s\\n" {shown} || echo "error: $ip_error"', text
+        f'. "$SR_LIB/ip.sh"; sr_ip_parse "$1" && printf "%s\\n" {shown} || echo "error: $ip_error"',
+        text,
     )
     assert found.stderr == ""
     lines = found.stdout.splitlines()
@@ -54,7 +56,8 @@ def test_forms_that_are_understood(machine: Machine, text: str, meaning: dict[st
     "text",
     [
         "", "auto6", "ibft", "eth0:auto6", "eth 0:dhcp", "../eth0:dhcp", "-x:dhcp",
-        "a-name-that-is-too-long:dhcp", "10.0.0.5:::::eth0:none", "10.0.0.5:::255.0.255.0::eth0:none",
+        "a-name-that-is-too-long:dhcp", "10.0.0.5:::::eth0:none",
+        "10.0.0.5:::255.0.255.0::eth0:none",
         "10.0.0.5:::33::eth0:none", "10.0.0.5::gw:24::eth0:none", "10.0.0.5:::24::$(id):none",
         "10.0.0.5:::24::eth0:static", "10.0.0.5:::24::eth0:none:resolver", "eth0:dhcp:x",
         "eth0:dhcp:1500:no-mac", ":::24::eth0:none", "fd00::5:::64::eth0:none",
@@ -96,7 +99,9 @@ def test_a_lease_is_used(machine: Machine) -> None:
         "ip route replace default via 10.0.0.1 dev eth0",
     ]
     assert machine.state("DHCP_ADDRESS") == "10.0.0.5/16"
-    assert (machine.root / "etc/resolv.conf").read_text() == "nameserver 10.0.0.3\nnameserver 10.0.0.4\n"
+    assert (
+        machine.root / "etc/resolv.conf"
+    ).read_text() == "nameserver 10.0.0.3\nnameserver 10.0.0.4\n"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +115,9 @@ def test_an_address_that_is_none_changes_nothing(machine: Machine, answer: dict[
 
 
 def test_the_rest_of_a_hostile_answer_is_left_out(machine: Machine) -> None:
-    lease(machine, **{**GOOD, "subnet": "x"}, router="$(reboot) * -x", dns="evil\noptions 10.0.0.3 *")
+    lease(
+        machine, **{**GOOD, "subnet": "x"}, router="$(reboot) * -x", dns="evil\noptions 10.0.0.3 *"
+    )
     assert machine.calls == ["ip addr replace 10.0.0.5/24 dev eth0"]
     assert (machine.root / "etc/resolv.conf").read_text() == "nameserver 10.0.0.3\n"
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+
 from support.shells import Machine
 
 TARGET = "iqn.2026-01.lab:root"
 
 
-def attach(machine: Machine, login: str = "exit 0", **options: str) -> subprocess.CompletedProcess[str]:
-    """Run attach.sh against an iscsiadm whose `--login` is the shell text `login`."""
+def attach(
+    machine: Machine, login: str = "exit 0", rescan: str = "exit 0", **options: str
+) -> subprocess.CompletedProcess[str]:
+    """Run attach.sh against an iscsiadm whose `--login` and `--rescan` are these shell texts."""
     machine.write("etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.2026-01.lab:n1\n")
     machine.fake("setsid", 'exec "$@"', record=False)
-    machine.fake("iscsid", f'echo 1 >"{machine.root}/run/iscsid.pid"')
-    (machine.root / "proc/1").mkdir(exist_ok=True)
+    machine.fake("iscsid", f'echo 4242 >"{machine.root}/run/iscsid.pid"')
+    (machine.root / "proc/4242").mkdir(exist_ok=True)
     machine.fake(
         "iscsiadm",
         f"""
 case "$*" in
     '-m session') exit 21 ;;
     *--login*) {login} ;;
+    *--rescan*) {rescan} ;;
 esac""",
     )
     given = {
@@ -63,6 +67,14 @@ def test_the_unit_that_was_asked_for(machine: Machine) -> None:
     assert machine.state("ROOT_DEVICE") == f"{machine.root}/dev/sdb"
 
 
+def test_a_disk_that_the_target_offers_late(machine: Machine) -> None:
+    session(machine)
+    block = machine.root / "sys/class/iscsi_session/session1/device/target0:0:0/0:0:0:0/block/sda"
+    found = attach(machine, rescan=f"mkdir -p {block}; : >{machine.root}/dev/sda")
+    assert found.returncode == 0, found.stderr
+    assert machine.state("ROOT_DEVICE") == f"{machine.root}/dev/sda"
+
+
 def test_a_target_that_comes_up_late(machine: Machine) -> None:
     session(machine, 0)
     up = machine.root / "up"
@@ -80,7 +92,9 @@ def test_a_target_that_never_comes_up(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("status", "hint"), [(24, "chap_secret"), (19, "initiator")])
-def test_a_refusal_is_final_and_says_what_to_compare(machine: Machine, status: int, hint: str) -> None:
+def test_a_refusal_is_final_and_says_what_to_compare(
+    machine: Machine, status: int, hint: str
+) -> None:
     assert attach(machine, f"exit {status}", SR_ISCSI_TIMEOUT="60").returncode == 1
     assert len(logins(machine)) == 1
     for part in (TARGET, "10.9.0.1:3260", f"status {status}"):
@@ -96,7 +110,9 @@ def test_a_session_that_is_there_already_will_do(machine: Machine) -> None:
 def test_the_second_portal_when_the_first_is_dead(machine: Machine) -> None:
     session(machine, 0)
     found = attach(
-        machine, 'case "$*" in *10.9.1.1*) exit 0 ;; esac; exit 8', SR_ISCSI_PORTAL="10.9.0.1 10.9.1.1:3261"
+        machine,
+        'case "$*" in *10.9.1.1*) exit 0 ;; esac; exit 8',
+        SR_ISCSI_PORTAL="10.9.0.1 10.9.1.1:3261",
     )
     assert found.returncode == 0, found.stderr
     assert "via 10.9.1.1:3261" in found.stderr

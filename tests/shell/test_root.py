@@ -6,12 +6,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support.shells import Machine
 
 
-def superblock(path: Path, proto: bytes = b"lock_dlm", table: bytes = b"lab:root", magic: int = 0x01161970) -> None:
+def superblock(
+    path: Path, proto: bytes = b"lock_dlm", table: bytes = b"lab:root", magic: int = 0x01161970
+) -> None:
     """The parts of struct gfs2_sb (gfs2_ondisk.h) that the boot reads, 64 KiB into a file."""
-    block = magic.to_bytes(4, "big").ljust(96, b"\1") + proto.ljust(64, b"\0") + table.ljust(64, b"\0")
+    block = (
+        magic.to_bytes(4, "big").ljust(96, b"\1") + proto.ljust(64, b"\0") + table.ljust(64, b"\0")
+    )
     path.write_bytes(bytes(65536) + block + bytes(4096))
 
 
@@ -53,7 +58,9 @@ def test_the_mount(machine: Machine, cmdline: str, options: str, wanted: str) ->
         ({"table": b"\x1b[2Jlab:$(id)"}, "belongs to the cluster '2Jlab'"),
     ],
 )
-def test_a_file_system_that_is_not_ours_is_not_mounted(machine: Machine, difference: dict[str, object], why: str) -> None:
+def test_a_file_system_that_is_not_ours_is_not_mounted(
+    machine: Machine, difference: dict[str, object], why: str
+) -> None:
     superblock(machine.root / "dev/sda", **difference)  # type: ignore[arg-type]
     assert mount(machine).returncode == 1
     assert why in machine.note("why")
@@ -73,7 +80,9 @@ def test_a_mount_that_fails_is_told_with_its_command(machine: Machine) -> None:
 # --- handover ---------------------------------------------------------------------------------
 
 
-def root(machine: Machine, init: bytes = b"\x7fELF" + bytes(60) + b"/lib64/ld-linux-x86-64.so.2\0") -> Path:
+def root(
+    machine: Machine, init: bytes = b"\x7fELF" + bytes(60) + b"/lib64/ld-linux-x86-64.so.2\0"
+) -> Path:
     """A shared root that is mounted and whole."""
     tree = machine.root / "sysroot"
     machine.write("proc/self/mountinfo", f"30 1 8:0 / {tree} rw - gfs2 /dev/sda rw\n")
@@ -93,7 +102,9 @@ def handed_over(machine: Machine) -> bool:
     return (machine.run_dir / "handover").exists()
 
 
-@pytest.mark.parametrize("init", [b"\x7fELF" + bytes(60) + b"/lib64/ld-linux-x86-64.so.2\0", b"\x7fELFstatic"])
+@pytest.mark.parametrize(
+    "init", [b"\x7fELF" + bytes(60) + b"/lib64/ld-linux-x86-64.so.2\0", b"\x7fELFstatic"]
+)
 def test_the_request_to_pid_1(machine: Machine, init: bytes) -> None:
     tree = root(machine, init)
     (tree / "run").rmdir()
@@ -147,7 +158,9 @@ def test_a_directory_that_is_a_link_would_mount_outside(machine: Machine) -> Non
 # --- quorum -----------------------------------------------------------------------------------
 
 
-def corosync(machine: Machine, total: int, quorate: bool, **options: str) -> subprocess.CompletedProcess[str]:
+def corosync(
+    machine: Machine, total: int, quorate: bool, **options: str
+) -> subprocess.CompletedProcess[str]:
     machine.fake("setsid", 'exec "$@"', record=False)
     machine.fake("corosync", f': >"{machine.root}/started"')
     machine.fake(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from support.shells import PROJECT, Machine
 
 POINTS = ("identity", "net", "storage", "mount", "handover", "cleanup")
@@ -18,8 +19,7 @@ def spine(machine: Machine) -> Machine:
     machine.write("usr/lib/srbuild/runs", "")
     shutil.copy(PROJECT / "hooks/spine.sh", machine.home / "spine")
     # The console: a session and a terminal are the machine's own matter.
-    machine.fake("setsid", 'exec "$@"', record=False)
-    machine.fake("cttyhack", 'exec "$@"', record=False)
+    machine.write("usr/lib/srbuild/lib/console.sh", "exec sh -i\n")
     machine.write("usr/lib/srbuild/shutdown", f'echo "$@" >"{machine.root}/left"\nkill "$PPID"\n')
     return machine
 
@@ -60,7 +60,12 @@ def test_scripts_run_in_the_order_of_the_points(spine: Machine) -> None:
 
 def test_values_reach_the_scripts_and_the_nodes_own_after_identity(spine: Machine) -> None:
     spine.write("etc/srbuild/site.values", "SR_NET_MTU=1\n")
-    add(spine, "identity", "core", 'echo "mtu $SR_NET_MTU"; echo SR_NET_MTU=2 >"$SR_ETC/node.values"')
+    add(
+        spine,
+        "identity",
+        "core",
+        'echo "mtu $SR_NET_MTU"; echo SR_NET_MTU=2 >"$SR_ETC/node.values"',
+    )
     add(spine, "net", "net", 'echo "mtu $SR_NET_MTU"')
     assert boot(spine).stdout == "mtu 1\nmtu 2\n"
     assert "mtu 9\n" in boot(spine, "mtu=9").stdout
@@ -87,15 +92,21 @@ def test_a_failure_stops_with_one_block_and_resume_goes_on(spine: Machine) -> No
 
 
 def test_a_script_that_hangs_is_ended(spine: Machine) -> None:
-    add(spine, "net", "net", '[ -e "$SR_RUN/mended" ] && exit; : >"$SR_RUN/mended"; exec sleep 60', 1)
+    add(
+        spine,
+        "net",
+        "net",
+        '[ -e "$SR_RUN/mended" ] && exit; : >"$SR_RUN/mended"; exec sleep 60',
+        1,
+    )
     found = boot(spine, typed="resume\n")
     assert found.returncode == 0
     assert "status   124 (no end after 1 s?)" in found.stdout
 
 
 def test_a_daemon_that_holds_the_output_does_not_hold_the_boot(spine: Machine) -> None:
-    add(spine, "net", "net", "sleep 20 &\necho started")
-    add(spine, "mount", "fs", "echo mounted")
+    add(spine, "net", "net", '(sleep 5; : >"$SR_RUN/ended") &\necho started')
+    add(spine, "mount", "fs", '[ -e "$SR_RUN/ended" ] || echo mounted')
     assert boot(spine).stdout == "started\nmounted\n"
 
 
@@ -119,9 +130,17 @@ def test_break_points(spine: Machine) -> None:
     for point in ("net", "mount", "handover"):
         add(spine, point, point, f"echo ran {point}")
     found = boot(spine, "rd.break=mount", typed="echo shell\nresume\n")
-    assert found.stdout.index("ran net") < found.stdout.index("shell") < found.stdout.index("ran mount")
+    assert (
+        found.stdout.index("ran net")
+        < found.stdout.index("shell")
+        < found.stdout.index("ran mount")
+    )
     found = boot(spine, "rd.break", typed="echo shell\nresume\n")
-    assert found.stdout.index("ran mount") < found.stdout.index("shell") < found.stdout.index("ran handover")
+    assert (
+        found.stdout.index("ran mount")
+        < found.stdout.index("shell")
+        < found.stdout.index("ran handover")
+    )
 
 
 def test_a_wrong_value_stops_before_any_script(spine: Machine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+
 from support.shells import Machine
 
 OPTIONS = """\
@@ -17,18 +18,25 @@ SR_COROSYNC_WAIT_FOR_ALL\tbool\t0\t0\twait
 """
 
 
-def load(machine: Machine, module: str = "network", show: str = "SR_NETWORK_MTU", **files: str) -> subprocess.CompletedProcess[str]:
+def load(
+    machine: Machine, module: str = "network", show: str = "SR_NETWORK_MTU", **files: str
+) -> subprocess.CompletedProcess[str]:
     """Write the value files, load them and show a variable as `module` sees it."""
     machine.write("usr/lib/srbuild/options", OPTIONS)
     for name, text in files.items():
-        place = "run/srbuild/cmdline" if name == "cmdline" else f"etc/srbuild/{name.replace('_', '.')}"
+        place = (
+            "run/srbuild/cmdline" if name == "cmdline" else f"etc/srbuild/{name.replace('_', '.')}"
+        )
         machine.write(place, text)
     return machine.lib(
-        f'. "$SR_LIB/values.sh"; sr_values_load; sr_values_export {module}; printf "<%s>" "${{{show}-unset}}"'
+        f'. "$SR_LIB/values.sh"; sr_values_load; sr_values_export {module}\n'
+        f'printf "<%s>" "${{{show}-unset}}"'
     )
 
 
-def test_the_command_line_before_the_node_before_the_site_before_the_image(machine: Machine) -> None:
+def test_the_command_line_before_the_node_before_the_site_before_the_image(
+    machine: Machine,
+) -> None:
     assert load(machine).stdout == "<>"
     assert load(machine, values="SR_NETWORK_MTU=1\n").stdout == "<1>"
     assert load(machine, site_values="SR_NETWORK_MTU=2\n").stdout == "<2>"
@@ -38,10 +46,14 @@ def test_the_command_line_before_the_node_before_the_site_before_the_image(machi
 
 def test_a_list_on_the_command_line_replaces_the_one_below(machine: Machine) -> None:
     found = load(
-        machine, show="SR_NETWORK_NAMESERVER", site_values="SR_NETWORK_NAMESERVER=10.0.0.1 10.0.0.2\n"
+        machine,
+        show="SR_NETWORK_NAMESERVER",
+        site_values="SR_NETWORK_NAMESERVER=10.0.0.1 10.0.0.2\n",
     )
     assert found.stdout == "<10.0.0.1 10.0.0.2>"
-    found = load(machine, show="SR_NETWORK_NAMESERVER", cmdline="nameserver=::1\nnameserver=1.1.1.1\n")
+    found = load(
+        machine, show="SR_NETWORK_NAMESERVER", cmdline="nameserver=::1\nnameserver=1.1.1.1\n"
+    )
     assert found.stdout == "<::1 1.1.1.1>"
 
 
@@ -56,7 +68,9 @@ def test_a_bare_word_is_true(machine: Machine, text: str, seen: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["$(reboot)", "1;reboot", "1 2", "`id`", "-", "'", "1500x"])
-def test_a_value_of_another_type_stops_the_boot_and_is_never_run(machine: Machine, value: str) -> None:
+def test_a_value_of_another_type_stops_the_boot_and_is_never_run(
+    machine: Machine, value: str
+) -> None:
     machine.fake("reboot")
     for source in ({"cmdline": f"mtu={value}\n"}, {"site_values": f"SR_NETWORK_MTU={value}\n"}):
         found = load(machine, **source)
@@ -81,7 +95,9 @@ def test_patterns_are_no_file_names(machine: Machine) -> None:
 
 def test_a_secret_is_seen_by_its_own_module_alone(machine: Machine) -> None:
     secret = "SR_ISCSI_CHAP_SECRET=se cret=1\n"
-    assert load(machine, "iscsi", "SR_ISCSI_CHAP_SECRET", site_values=secret).stdout == "<se cret=1>"
+    assert (
+        load(machine, "iscsi", "SR_ISCSI_CHAP_SECRET", site_values=secret).stdout == "<se cret=1>"
+    )
     assert load(machine, "gfs2", "SR_ISCSI_CHAP_SECRET").stdout == "<>"
 
 

@@ -137,7 +137,12 @@ if ! sr_wait_for "$SR_ISCSI_TIMEOUT" "the target $target at $portals" login; the
 fi
 sr_log "logged in to $target via $portal"
 
+last_look=$(($(sr_uptime) + 30))
 sr_hint "does the target offer a disk${lun:+ with the unit number $lun} to this node?"
-sr_wait_for 30 "a disk of $target" disk_there
+until sr_wait_for 5 "a disk of $target" disk_there; do
+    [ "$(sr_uptime)" -lt "$last_look" ] || exit 1
+    # The target may offer the disk only now: the session's own look came too early.
+    sr_run iscsiadm -m session --rescan >/dev/null
+done
 sr_put ROOT_DEVICE "$SR_DEV/$disk"
 sr_log "the root's disk is $SR_DEV/$disk"
