@@ -4,6 +4,7 @@ FS ?= gfs2
 BLK ?= iscsi
 CLUSTER ?=
 ROW ?=
+N ?= 10
 
 SYSROOT := build/sysroot
 VENV := .venv
@@ -16,7 +17,7 @@ IMAGE_PACKAGES = $(if $(PYTHON),,python3-venv) kmod libarchive13 mmdebstrap
 LINT_PACKAGES = busybox-static dash shellcheck
 TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio e2fsprogs gcc gfs2-utils \
 	gzip libarchive-tools libc6-dev lz4 python3 qemu-system-x86 util-linux xz-utils zstd
-BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio zstd
+BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio util-linux zstd
 
 # The first Python that is new enough and can make a virtual environment; empty when there is none.
 PYTHONS := python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11
@@ -41,9 +42,8 @@ test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matri
 lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
 	@$(PYTEST) -q tests/unit/test_project.py tests/shell/test_lint.py
 
-bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, side by side
-	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
-	@$(VENV)/bin/python tests/bench $(SYSROOT)
+bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, as root: [N=10 rounds]
+	@$(VENV)/bin/python -m tests.bench -n $(N)
 
 matrix: build/.test-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
 	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi

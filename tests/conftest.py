@@ -9,6 +9,14 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write tests/golden/*.txt anew instead of comparing with them",
+    )
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The checkout that is being tested."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from srbuild import kmod
-from srbuild.closure import PROGRAM_DIRS, Closure, ElfCloser, Missing, Seed
+from srbuild.bootmodule import Module
+from srbuild.closure import PROGRAM_DIRS, Closure, ElfCloser, Seed
+from srbuild.config.convert import collect
 from srbuild.errors import (
     ConflictError,
     MissingInputError,
@@ -25,7 +28,6 @@ from srbuild.errors import (
 from srbuild.facts import elf_facts, kmod_facts
 from srbuild.formats.ldcache import build_ldcache
 from srbuild.host.cache import FactStore
-from srbuild.host.packages import Packages, load_packages
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernel import KernelTree, open_kernel
 from srbuild.layers import SEGMENTS
@@ -45,6 +47,7 @@ from srbuild.requests import (
     Plugin,
     Request,
 )
+from srbuild.supply import Supply, tell
 
 Item = TypeVar("Item")
 
@@ -59,7 +62,7 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
     what the sysroot lacks and ConflictError for two files at one path, all of them together;
     ConfigError and the like for templates that fail.
     """
-    draft = _Draft(sysroot)
+    draft = _Draft(sysroot, plan.modules)
     draft.add_skeleton()
     for request in plan.requests:
         draft.add_own(request)
@@ -80,18 +83,14 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         machine = closer.machine
         data = build_ldcache(closer.cache_entries, machine.endian if machine else "little")
         draft.put(LD_CACHE, Inline(data), "base", Reason("ld.so.conf", SKELETON))
-    kernel = open_kernel(sysroot, plan.config.kernel or "", Origin("--kernel"))
-    draft.add_kmods(plan, kernel, facts)
-    draft.raise_errors()
-    return draft.finish(kernel.version)
+    return draft.finish(draft.add_kernel(plan, facts))
 
 
 def collect_site(plan: Plan) -> Manifest:
     """The site part alone: what the cluster file adds to an image, without any sysroot."""
-    draft = _Draft(None)
+    draft = _Draft(None, ())
     for file in render_site(plan):
         draft.add_rendered(file, "site")
-    draft.raise_errors()
     return draft.finish("")
 
 
@@ -108,9 +107,9 @@ class _Draftee:
 class _Draft:
     """The manifest in the making."""
 
-    def __init__(self, sysroot: Sysroot | None) -> None:
+    def __init__(self, sysroot: Sysroot | None, modules: Sequence[Module]) -> None:
         self._sysroot = sysroot
-        self._packages: Packages | None = None
+        self._modules = modules
         self.entries: dict[ImagePath, _Draftee] = {}
         self._errors: list[SrbuildError] = []
         self._notes: list[str] = []
@@ -120,11 +119,9 @@ class _Draft:
         assert self._sysroot is not None, "only the site part does without a sysroot"
         return self._sysroot
 
-    @property
-    def packages(self) -> Packages:
-        if self._packages is None:
-            self._packages = load_packages(self.sysroot)
-        return self._packages
+    @cached_property
+    def _supply(self) -> Supply:
+        return Supply(self.sysroot, self._modules)
 
     # --- putting ------------------------------------------------------------------------------
 
@@ -136,11 +133,16 @@ class _Draft:
         *reasons: Reason,
         secret: bool = False,
     ) -> None:
-        """Put `content` at `path`, or add the reasons to the same content there."""
+        """Put `content` at `path`, or add the reasons to the same content there.
+
+        The first wish for a directory decides on its mode.
+        """
         known = self.entries.get(path)
         if known is None:
             self.entries[path] = _Draftee(content, segment, list(reasons), secret)
-        elif known.content == content or isinstance(content, Dir):
+        elif known.content == content or (
+            isinstance(content, Dir) and isinstance(known.content, Dir)
+        ):
             known.reasons.extend(reason for reason in reasons if reason not in known.reasons)
         else:
             who = ", ".join(str(reason.by) for reason in (known.reasons[0], *reasons))
@@ -151,16 +153,25 @@ class _Draft:
         self, path: ImagePath, source: SysrootPath, segment: str, *reasons: Reason
     ) -> None:
         """Put the sysroot's file at `source`, which holds no link, as it is."""
-        status = os.lstat(self.sysroot.host(source))
-        if stat.S_ISDIR(status.st_mode):
-            self.put(path, Dir(stat.S_IMODE(status.st_mode)), segment, *reasons)
-        elif stat.S_ISREG(status.st_mode):
-            self.put(path, self._file(self.sysroot.host(source), status), segment, *reasons)
-        else:
-            self._lack(f"{source} in the sysroot is neither file nor directory", reasons[0])
+        content = self._read(source, reasons[0])
+        if content is not None:
+            self.put(path, content, segment, *reasons)
 
-    def _file(self, host: str, status: os.stat_result, unpack: str = "") -> File:
-        return File(host, status.st_size, _file_mode(status.st_mode), identity(status), unpack)
+    def _read(self, source: SysrootPath, reason: Reason, unpack: str = "") -> File | Dir | None:
+        """What stands at `source`; None, and an error, when the image can't have it."""
+        host = self.sysroot.host(source)
+        try:
+            status = os.lstat(host)
+        except OSError as error:  # found a moment ago, gone meanwhile
+            self._lack(f"cannot read {host}: {error.strerror}", reason)
+            return None
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISREG(status.st_mode):
+            return File(host, status.st_size, mode, identity(status), unpack)
+        if stat.S_ISDIR(status.st_mode):
+            return Dir(mode)
+        self._lack(f"{source} in the sysroot is neither file nor directory", reason)
+        return None
 
     # --- srbuild's own parts ------------------------------------------------------------------
 
@@ -168,8 +179,7 @@ class _Draft:
         """The directories, links and nodes that stand before any module's wish."""
         reason = Reason("skeleton", SKELETON)
         for path in ("dev", "etc", "proc", "root", "run", "sys", "sysroot", "tmp", "usr", "var"):
-            modes = {"root": 0o700, "tmp": 0o1777}
-            self.put(image_path(path), Dir(modes.get(path, 0o755)), "base", reason)
+            self.put(image_path(path), _new_dir(f"/{path}"), "base", reason)
         for name in ("bin", "lib", "lib64", "sbin"):
             self.put(image_path(f"/usr/{name}"), Dir(), "base", reason)
             self.put(ImagePath(f"/{name}"), Symlink(f"usr/{name}"), "base", reason)
@@ -206,15 +216,16 @@ class _Draft:
         """
         match request:
             case Binary(name=name, origin=origin):
-                found = self._program(name)
-                return self._seed(name, found, Reason("binary", origin), _where_programs(name))
+                where = "the sysroot" if "/" in name else "a program directory of the sysroot"
+                return self._seed(name, self._program(name), Reason("binary", origin), where)
             case Library(name=name, origin=origin):
-                found = self._library(name)
-                return self._seed(name, found, Reason("library", origin), "the library directories")
+                where = "a library directory of the sysroot"
+                return self._seed(name, self._library(name), Reason("library", origin), where)
             case Plugin(pattern=pattern, origin=origin):
-                return self._globbed(pattern, Reason("plugin", origin))
-            case Copy(pattern=pattern, target=None, origin=origin):
-                return self._globbed(pattern, Reason("file", origin))
+                reason = Reason("plugin", origin)
+                return self._seed(pattern, self._glob(pattern), reason, "the sysroot")
+            case Copy(pattern=pattern, target=None, origin=origin, segment=segment):
+                return self._globbed(pattern, segment, Reason("file", origin))
             case Copy(pattern=pattern, target=target, origin=origin, segment=segment):
                 assert target is not None
                 self._copy(pattern, target, segment, Reason("file", origin))
@@ -233,19 +244,35 @@ class _Draft:
     @property
     def library_dirs(self) -> list[str]:
         """The library directories that this sysroot has, multiarch ones first."""
-        triplets = sorted(
-            name for name in self.sysroot.names(SysrootPath("/usr/lib")) if name.count("-") >= 2
-        )
+        below = [*self.sysroot.names(SysrootPath("/usr/lib"))]
+        below += self.sysroot.names(SysrootPath("/lib"))
+        triplets = sorted({name for name in below if name.count("-") >= 2})
         names = [f"{base}/{t}" for t in triplets for base in ("/usr/lib", "/lib")]
         names += ["/usr/lib64", "/lib64", "/usr/lib", "/lib"]
         return [name for name in names if self.sysroot.exists(SysrootPath(name))]
 
-    def _globbed(self, pattern: str, reason: Reason) -> list[Seed]:
+    def _globbed(self, pattern: str, segment: str, reason: Reason) -> list[Seed]:
+        """The files that match `pattern`; a wildcard's directories are put as such, empty."""
+        found = self._glob(pattern)
+        dirs = [path for path in found if self._is_dir(path)] if set("*?[") & set(pattern) else []
+        for path in dirs:
+            self.put_file(to_image(path), self.sysroot.resolve(path).path, segment, reason)
+        files = [path for path in found if path not in dirs]
+        return [] if dirs and not files else self._seed(pattern, files, reason, "the sysroot")
+
+    def _is_dir(self, path: SysrootPath) -> bool:
+        """Whether a directory stands at `path`, not a link to one."""
+        found = self.sysroot.find(path)
+        if found is None or to_image(found.path) != to_image(path):
+            return False
+        return stat.S_ISDIR(self.sysroot.stat(path).st_mode)
+
+    def _glob(self, pattern: str) -> list[SysrootPath]:
+        """What matches `pattern` in the sysroot, `{libdir}` being each library directory."""
         patterns = [pattern]
         if "{libdir}" in pattern:
             patterns = [pattern.replace("{libdir}", folder) for folder in self.library_dirs]
-        found = [path for one in patterns for path in self.sysroot.glob(one)]
-        return self._seed(pattern, _distinct(found), reason, "the sysroot")
+        return _distinct(path for one in patterns for path in self.sysroot.glob(one))
 
     def _seed(self, name: str, found: list[SysrootPath], reason: Reason, where: str) -> list[Seed]:
         if not found:
@@ -253,12 +280,12 @@ class _Draft:
         return [Seed(path, reason) for path in found]
 
     def _copy(self, pattern: str, target: ImagePath, segment: str, reason: Reason) -> None:
-        found = self.sysroot.glob(pattern)
-        if len(found) == 1:
-            self.put_file(target, self.sysroot.resolve(found[0]).path, segment, reason)
-        elif found:
+        found = self._glob(pattern)
+        if len(found) > 1:
             message = f"{pattern} matches {len(found)} files, but {target} can be one of them only"
             self._errors.append(ConflictError(message, "name one", _origin(reason)))
+        elif found and (real := self.sysroot.find(found[0])):
+            self.put_file(target, real.path, segment, reason)
         else:
             self._lack(f"{pattern} is not in the sysroot", reason, pattern)
 
@@ -274,19 +301,22 @@ class _Draft:
             known = self.entries[to_image(again)].reasons
             known.extend(reason for reason in reasons if reason not in known)
         self._notes += closure.notes
-        for name, wishes in _by_name(closure.missing).items():
-            self._miss(name, wishes)
-
-    def _miss(self, name: str, wishes: list[Missing]) -> None:
-        """One error for one name, whoever wanted it."""
-        first = wishes[0]
-        problem = first.problem or f"is not in {', '.join(first.searched) or 'the sysroot'}"
-        wanted = "\n".join(f"  wanted by {_tell(missing.chain)}" for missing in wishes)
-        self._errors.append(MissingInputError(f"{name} {problem}\n{wanted}", self._supply(name)))
+        self._errors += self._supply.errors(closure.missing)
 
     # --- kernel -------------------------------------------------------------------------------
 
-    def add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
+    def add_kernel(self, plan: Plan, facts: FactStore) -> str:
+        """Put what the plan wants of its kernel; that one's version, "" when there is none."""
+        version = plan.config.kernel
+        with collect(self._errors):
+            kernel = open_kernel(
+                self.sysroot, version or "", Origin("--kernel") if version else None
+            )
+            self._add_kmods(plan, kernel, facts)
+            return kernel.version
+        return ""
+
+    def _add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
         """Put the kernel modules, their indexes and their firmware."""
         wishes = [
             kmod.Wish(r.name, Reason("kmod", r.origin), r.optional)
@@ -300,9 +330,9 @@ class _Draft:
         ]
         closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts))
         for file in (*closure.kmods, *closure.firmware):
-            host = self.sysroot.host(file.source)
-            content = self._file(host, os.lstat(host), file.unpack)
-            self.put(file.image, content, "kmods", *file.reasons)
+            content = self._read(file.source, file.reasons[0], file.unpack)
+            if content is not None:
+                self.put(file.image, content, "kmods", *file.reasons)
         for link in closure.links:
             self.put(link.image, Symlink(link.target), "kmods", *link.reasons)
         index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
@@ -310,34 +340,30 @@ class _Draft:
             self.put(path, Inline(data), "kmods", index)
         self._notes += closure.notes
         for missing in closure.missing:
-            wanted = f"\n  wanted by {_tell((missing.reason,))}"
+            wanted = f"\n  wanted by {tell((missing.reason,))}"
             self._errors.append(MissingInputError(missing.detail + wanted, missing.hint))
 
     # --- errors and the end -------------------------------------------------------------------
 
     def _lack(self, message: str, reason: Reason, name: str = "") -> None:
-        hint = self._supply(name) if name else ""
-        self._errors.append(MissingInputError(message, hint, _origin(reason)))
-
-    def _supply(self, name: str) -> str:
-        """Say which package would bring `name` back."""
-        owners = self.packages.shipping(name.rpartition("/")[2])
-        if owners:
-            return (
-                f"install {' or '.join(_distinct([p.name for p in owners]))} in the sysroot again"
-            )
-        return "install the package that has it in the sysroot"
-
-    def raise_errors(self) -> None:
-        """Raise everything that went wrong, if anything did."""
-        raise_all(self._errors)
+        origin = _origin(reason)
+        hint = self._supply.hint(name, [origin] if origin else []) if name else ""
+        self._errors.append(MissingInputError(message, hint, origin))
 
     def finish(self, kernel: str) -> Manifest:
-        """The finished manifest: sorted, with every directory above every entry."""
-        for path in list(self.entries):
-            for parent in parents(path):
-                known = self.entries[path]
-                self.put(ImagePath(parent), Dir(), known.segment, Reason("parent", path))
+        """The finished manifest: sorted, with every directory above every entry.
+
+        Raises everything that went wrong, if anything did.
+        """
+        for path, draftee in list(self.entries.items()):
+            for parent in map(ImagePath, parents(path)):
+                reason = Reason("parent", path)
+                above = self.entries.get(parent)
+                if above and isinstance(above.content, Dir | Symlink):
+                    above.reasons.append(reason)
+                else:
+                    self.put(parent, _new_dir(parent), draftee.segment, reason)
+        raise_all(self._errors)
         entries = {
             path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
             for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
@@ -345,29 +371,13 @@ class _Draft:
         return Manifest(entries, kernel, tuple(_distinct(self._notes)))
 
 
-def _by_name(missing: Iterable[Missing]) -> Mapping[str, list[Missing]]:
-    found: dict[str, list[Missing]] = {}
-    for one in missing:
-        found.setdefault(one.name, []).append(one)
-    return found
-
-
-def _file_mode(mode: int) -> int:
-    """The permission bits; what an unreadable file's owner may do, root may in the image."""
-    return stat.S_IMODE(mode)
-
-
-def _tell(chain: Iterable[Reason]) -> str:
-    """A chain of reasons in words, from the wish upwards."""
-    return " ← ".join(f"{reason.by} ({reason.how})" for reason in chain)
+def _new_dir(path: str) -> Dir:
+    """A directory that the image has whatever the sysroot says of it."""
+    return Dir({"/root": 0o700, "/tmp": 0o1777}.get(path, 0o755))
 
 
 def _origin(reason: Reason) -> Origin | None:
     return reason.by if isinstance(reason.by, Origin) else None
-
-
-def _where_programs(name: str) -> str:
-    return "the sysroot" if "/" in name else f"the sysroot's {' '.join(PROGRAM_DIRS)}"
 
 
 def _distinct(items: Iterable[Item]) -> list[Item]:

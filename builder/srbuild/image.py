@@ -11,7 +11,7 @@ import hashlib
 import os
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Condition
+from queue import SimpleQueue
 
 from srbuild.archive import Available, load_libarchive
 from srbuild.archiver import write_archive
@@ -83,9 +83,12 @@ def write_image(
     load_libarchive()
     with Draft(target, secret=layers.has_secret) as draft, ThreadPoolExecutor(2) as pool:
         writer = _ImageWriter(draft, pool, cache, facts or FactStore(None), threads)
-        report = writer.write(layers)
-        if not report.ok and writer.distrust_cache():
+        try:
             report = writer.write(layers)
+            if not report.ok and writer.distrust_cache():
+                report = writer.write(layers)
+        finally:
+            writer.stop()
         if not report.ok:
             raise VerifyError(
                 f"{target} was not written: read back, it is not what was meant:\n  "
@@ -98,30 +101,32 @@ def write_image(
 
 
 class _Progress:
-    """How far a segment was written, for the thread that reads it back meanwhile."""
+    """How far a segment was written, for the thread that reads it back meanwhile.
+
+    A queue rather than a lock: Ctrl-C may strike the writer anywhere, also between taking a lock
+    and the block that would give it back, and the reader must not wait for ever then.
+    """
 
     def __init__(self, offset: int) -> None:
         self._end = offset
         self._closed = False
-        self._changed = Condition()
+        self._sizes: SimpleQueue[int] = SimpleQueue()
 
     def advance(self, size: int) -> None:
         """`size` more bytes are in the file."""
-        with self._changed:
-            self._end += size
-            self._changed.notify()
+        self._sizes.put(size)
 
     def close(self) -> None:
         """Nothing more will come."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._sizes.put(-1)
 
     def available(self, at: int) -> int:
         """The number of bytes behind offset `at`, once there are any; 0 at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._end > at)
-            return self._end - at
+        while not self._closed and (self._end <= at or not self._sizes.empty()):
+            size = self._sizes.get()
+            self._closed = size < 0
+            self._end += max(size, 0)
+        return self._end - at
 
 
 class _ImageWriter:
@@ -143,6 +148,7 @@ class _ImageWriter:
         self._digest = hashlib.sha256()
         self._segments: list[tuple[Segment, ImageSegment]] = []
         self._reading: list[Future[SegmentReport]] = []
+        self._progress: list[_Progress] = []
         self._stored: dict[ImagePath, Stored] = {}
         self._notes: list[str] = []
         self._is_cache_trusted = cache is not None and not cache.is_empty()
@@ -153,6 +159,7 @@ class _ImageWriter:
             self._append(padding(self._draft.tell()))
             written = self._copy_cached(segment) or self._make(segment)
             self._segments.append((segment, written))
+        self._append(padding(self._draft.tell()))  # so that parts can be joined by cat
         on_disk = self._pool.submit(self._draft.sync)
         report = self._verify()
         on_disk.result()
@@ -175,6 +182,11 @@ class _ImageWriter:
             self._segments, self._reading, self._stored = [], [], {}
             self._is_cache_trusted = False
         return bool(suspects)
+
+    def stop(self) -> None:
+        """Let nobody wait for more, wherever Ctrl-C struck, a `finally` included."""
+        for progress in self._progress:
+            progress.close()
 
     def _verify(self) -> Report:
         found = [future.result() for future in self._reading]
@@ -227,6 +239,7 @@ class _ImageWriter:
         offset = self._draft.tell()
         digest = hashlib.sha256()
         progress = _Progress(offset)
+        self._progress.append(progress)
 
         def sink(chunk: bytes | memoryview) -> None:
             self._append(chunk)
@@ -234,8 +247,8 @@ class _ImageWriter:
             digest.update(chunk)
 
         place = Slice(offset, 0, segment.compression)
-        self._read_back(place, progress.available)
         try:
+            self._read_back(place, progress.available)
             archived = write_archive(segment, sink, self._threads)
         finally:
             progress.close()

@@ -94,15 +94,11 @@ def split_layers(
             raise ValueError(f"{path}: no segment is called {entry.segment!r}")
         segment = chosen[entry.segment]
         for parent in map(ImagePath, parents(path)):
-            if parent in segment:
-                continue
             above = entries.get(parent)
-            if above is None:
-                segment[parent] = Entry(Dir(), entry.segment, reasons=())
-            elif isinstance(above.content, Dir):
-                segment[parent] = above
-            else:
+            if above and not isinstance(above.content, Dir):
                 blocked.append(_blocked(path, parent, above))
+            elif parent not in segment:
+                segment[parent] = above or Entry(Dir(), entry.segment, reasons=())
         segment[path] = entry
     raise_all(blocked)
     return Layers(

@@ -14,6 +14,11 @@ from srbuild.paths import HostPath
 _TABLE = "output-1"
 
 
+def sidecar_path(image: HostPath) -> HostPath:
+    """Where the JSON sidecar of `image` stands: beside it."""
+    return image.with_name(image.name + ".json")
+
+
 def is_current(target: HostPath, facts: FactStore, input_key: str) -> bool:
     """Whether `target` is still the very file that was verified and made from these inputs.
 

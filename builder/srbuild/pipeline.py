@@ -6,23 +6,25 @@ and words.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from srbuild.catalog import Catalog, load_catalog
 from srbuild.collect import collect_manifest, collect_site
 from srbuild.config.load import Config
-from srbuild.errors import UsageError
+from srbuild.errors import Origin, UsageError, VerifyError
 from srbuild.host.cache import ContentCache, FactStore
-from srbuild.host.files import write_atomic
+from srbuild.host.files import Draft
+from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot
-from srbuild.image import Image, write_image
 from srbuild.layers import FORMAT, Layers, split_layers
-from srbuild.manifest import Inline, Manifest
-from srbuild.outputs import is_current, record_output
-from srbuild.paths import HostPath, data_dir
+from srbuild.manifest import File, Inline, Manifest, Package
+from srbuild.outputs import is_current, record_output, sidecar_path
+from srbuild.paths import HostPath, SysrootPath, data_dir
 from srbuild.plan import Plan, make_plan
 from srbuild.spine import Spine, load_spine
 
@@ -92,43 +94,82 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
     """Make the image, or leave it alone when it is current.
 
     The file and its JSON sidecar are replaced only by a verified image. Raises SrbuildError of
-    every kind; whatever is raised, an earlier image stays as it was.
+    every kind, UsageError for a target that is one of the inputs; whatever is raised, an earlier
+    image stays as it was.
     """
     prepared = prepare(config, catalog, part)
-    key = input_key(prepared)
     target = config.output
+    Draft(target)  # refuses what no file can replace
     sidecar = sidecar_path(target)
-    if sidecar.is_file() and is_current(target, prepared.facts, key):
+    _refuse_inputs(prepared)
+    key = input_key(prepared)
+    if all(is_current(path, prepared.facts, key) for path in (target, sidecar)):
         return Built(prepared, None, None, _saved(prepared.facts))
     # Writer, verifier and the libraries behind them are not for builds that change nothing.
+    from srbuild.image import write_image
     from srbuild.sidecar import to_json
 
+    manifest = replace(prepared.manifest, packages=_used_packages(prepared))
     cache = ContentCache(config.cache) if config.cache else None
-    image, report = write_image(prepared.layers, target, cache=cache, facts=prepared.facts)
-    write_atomic(sidecar, to_json(prepared.manifest, image, report))
-    record_output(target, prepared.facts, key)
+    with Draft(sidecar) as beside:  # first of all: what can't be written must not cost the image
+        image, report = write_image(prepared.layers, target, cache=cache, facts=prepared.facts)
+        beside.write(to_json(manifest, image, report))
+        beside.commit()
+    for path in (target, sidecar):
+        record_output(path, prepared.facts, key)
     return Built(prepared, image, report, (*image.notes, *_saved(prepared.facts)))
 
 
+def _refuse_inputs(prepared: Prepared) -> None:
+    """Raise UsageError when the image or its sidecar would replace a file that it is made from."""
+    config = prepared.config
+    files = (entry.content for entry in prepared.manifest.entries.values())
+    sources = {(f.identity.dev, f.identity.ino) for f in files if isinstance(f, File)}
+    if config.cluster:
+        with contextlib.suppress(OSError):
+            status = os.stat(config.cluster.origin.source)
+            sources.add((status.st_dev, status.st_ino))
+    for path in (config.output, sidecar_path(config.output)):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in sources:
+                raise UsageError(f"{path} is one of the image's inputs", "name another output file")
+
+
 def input_key(prepared: Prepared) -> str:
-    """The sha256, in hexadecimal, of all that the image is made from.
+    """The sha256, in hexadecimal, of all that the image and its sidecar are made from.
 
     Files of the sysroot count by their identity, so nothing is read for it.
     """
-    rows: list[object] = [FORMAT, prepared.config.compression, prepared.config.mtime]
-    for path, entry in prepared.manifest.entries.items():
+    manifest, config = prepared.manifest, prepared.config
+    rows: list[object] = [FORMAT, config.compression, config.mtime]
+    rows += [manifest.kernel, manifest.notes, [astuple(package) for package in manifest.packages]]
+    for path, entry in manifest.entries.items():
         content = entry.content
         if isinstance(content, Inline):
             facts: object = [content.mode, hashlib.sha256(content.data).hexdigest()]
         else:
-            facts = [type(content).__name__, asdict(content)]
-        rows.append([path, entry.segment, facts])
+            facts = [type(content).__name__, *astuple(content)]
+        reasons = [(reason.how, str(reason.by)) for reason in entry.reasons]
+        rows.append([path, entry.segment, entry.secret, facts, reasons])
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def sidecar_path(image: HostPath) -> HostPath:
-    """Where the JSON sidecar of `image` stands: beside it."""
-    return image.with_name(image.name + ".json")
+def _used_packages(prepared: Prepared) -> tuple[Package, ...]:
+    """The sysroot's packages that have files in the image."""
+    root = prepared.config.sysroot
+    if not root.is_dir():  # a site part needs none
+        return ()
+    sysroot = Sysroot(root)
+    prefix = sysroot.host(SysrootPath("/"))
+    contents = (entry.content for entry in prepared.manifest.entries.values())
+    paths = [
+        SysrootPath("/" + content.source.removeprefix(prefix))
+        for content in contents
+        if isinstance(content, File) and content.source.startswith(prefix)
+    ]
+    owners = load_packages(sysroot).owners(paths).values()
+    return tuple(sorted(set(owners), key=lambda package: (package.name, package.architecture)))
 
 
 def _without_site(manifest: Manifest) -> Manifest:
@@ -145,8 +186,12 @@ def read_sidecar(image: HostPath) -> Sidecar | None:
     """What stands beside `image`; None when nothing does. VerifyError when it is damaged."""
     from srbuild.sidecar import from_json
 
+    path = sidecar_path(image)
     try:
-        data = sidecar_path(image).read_bytes()
+        return from_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    return from_json(data)
+    except OSError as error:
+        raise VerifyError(f"cannot read {path}: {error.strerror}") from error
+    except VerifyError as error:
+        raise VerifyError(error.message, error.hint, Origin(str(path))) from error

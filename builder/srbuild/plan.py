@@ -57,7 +57,7 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
         *_spine_requests(spine),
         *_tables(config, modules, spine),
         *(request for module in modules for request in _module_requests(module)),
-        *(Kmod(name, False, Origin("--kmod", name)) for name in config.kmods),
+        *(Kmod(name, False, Origin("recipe or --kmod", name)) for name in config.kmods),
     )
     return Plan(config, modules, requests)
 
@@ -105,8 +105,8 @@ def _tables(config: Config, modules: tuple[Module, ...], spine: Spine) -> Iterat
     for path, lines in tables.items():
         yield Data(image_path(path), _lines(lines), origin, "base")
     for module in modules:
-        if kmods := [*module.install.kmods, *module.install.optional_kmods]:
-            loaded = [name for name in kmods if not name.startswith("=")]
+        # Optional ones and whole subtrees are for the devices present: cold-plugging loads them.
+        if loaded := [name for name in module.install.kmods if not name.startswith("=")]:
             yield Data(
                 image_path(f"{HOME}/kmods/{module.name}"),
                 _lines(loaded),

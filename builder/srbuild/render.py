@@ -151,14 +151,29 @@ def _render_one(environment: Environment, wish: Rendered, context: Mapping[str, 
 
     origin = Origin(str(wish.source))
     try:
-        template = environment.from_string(wish.source.read_text())
+        template = environment.from_string(wish.source.read_text("utf-8"))
         return template.render(**context).encode("utf-8", "surrogateescape")
     except OSError as error:
         raise MissingInputError(f"cannot read: {error.strerror}", origin=origin) from error
     except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        place = Origin(origin.source, f"line {line}") if line else origin
-        raise ConfigError(f"template for {wish.target}: {error}", origin=place) from error
+        raise ConfigError(
+            f"template for {wish.target}: {error}", origin=_place(wish, error)
+        ) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Python's own words may hold the value that it stumbled over, a secret perhaps.
+        problem = f"template for {wish.target}: {type(error).__name__} in an expression"
+        raise ConfigError(problem, origin=_place(wish, error)) from error
+
+
+def _place(wish: Rendered, error: Exception) -> Origin:
+    """The line of the template that `error` came from, as far as that is known."""
+    line = getattr(error, "lineno", None)  # of syntax errors
+    trace = error.__traceback__
+    while trace:  # jinja2 gives its frames the template's own line numbers
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return Origin(str(wish.source), f"line {line}" if line else "")
 
 
 def _holds_secret(module: Module, values: Values) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from srbuild.errors import Origin, VerifyError
 from srbuild.image import Image
 from srbuild.manifest import Entry, Manifest, Package, Reason
-from srbuild.paths import HostPath, ImagePath, parents
+from srbuild.paths import ImagePath, parents
 from srbuild.records import Record, make_record
 from srbuild.report import Expected, Report
 
@@ -71,11 +71,6 @@ class Sidecar:
                     records[parent] = above.record if above else Record("dir", 0o755)
                 records[path] = entry.record
         return Expected(segment.sha256, records)
-
-
-def sidecar_path(image: HostPath) -> HostPath:
-    """Where an image's sidecar stands: beside it, `.json` added to its name."""
-    return image.with_name(image.name + ".json")
 
 
 def to_json(manifest: Manifest, image: Image, report: Report) -> bytes:

@@ -32,7 +32,7 @@ def load_spine(folder: HostPath) -> Spine:
     table = folder / "points.toml"
     try:
         points = tuple(tomllib.loads(table.read_text())["point"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"no boot points: {error}", hint="reinstall srbuild", origin=Origin(str(table))
         ) from error

@@ -1,13 +1,18 @@
-"""An image that is there already, for tests of what replaces it."""
+"""Images that are there already, and the trees that they are made from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.images import leftovers
+from support.places import Place, unpacked
 
 
 @pytest.fixture
@@ -29,3 +34,62 @@ def kept(target: Path) -> Callable[[], bool]:
         return same and target.read_bytes() == b"previous image" and not leftovers(target.parent)
 
     return is_kept
+
+
+@pytest.fixture(scope="session")
+def copy(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sysroot at another place, without what no image of these tests wants."""
+    target = tmp_path_factory.mktemp("elsewhere") / "a" / "copy of the root"
+    shutil.copytree(sysroot, target, symlinks=True, ignore=_unwanted)
+    yield target
+    shutil.rmtree(target)
+
+
+def _unwanted(folder: str, names: list[str]) -> set[str]:
+    """Those of `names` to be left out; device nodes always, whose content has no end."""
+    here = {name: (Path(folder) / name).lstat().st_mode for name in names}
+    other = {name for name, mode in here.items() if not _is_plain(mode)}
+    return other | _BULK.get(Path(folder).name, set())
+
+
+def _is_plain(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+
+
+_BULK = {
+    "usr": {"share"},
+    "kernel": {"sound", "virt"},
+    "drivers": {"gpu", "media", "staging", "infiniband", "iio", "hwmon", "hid", "platform"},
+    "net": {"wireless"},
+}
+
+
+@pytest.fixture(scope="session")
+def built(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
+    """An image made cold from the sysroot; to be read only."""
+    place = Place(tmp_path_factory.mktemp("built") / "place", sysroot)
+    return place, place.build()
+
+
+@pytest.fixture
+def place(built: tuple[Place, dict[str, Any]], tmp_path: Path) -> Place:
+    """Another folder, with an image there already and a warm cache."""
+    first, _ = built
+    place = Place(tmp_path / "place", first.sysroot)
+    shutil.copytree(first.folder / "cache", place.folder / "cache")
+    place.build()
+    return place
+
+
+@pytest.fixture(scope="session")
+def unpacked_tree(
+    built: tuple[Place, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The image as GNU cpio unpacks it, segment after segment; device nodes left out."""
+    first, document = built
+    root = tmp_path_factory.mktemp("unpacked") / "root"
+    root.mkdir()
+    for archive in unpacked(first.image, document):
+        argv = ["cpio", "-i", "-d", "-u", "--quiet", "--nonmatching", "dev/*"]
+        subprocess.run(argv, input=archive, cwd=root, check=True)
+    return root

@@ -99,6 +99,7 @@ def _build(options: dict[str, Any]) -> None:
     catalog, config = _load(options)
     built = pipeline.build(config, catalog, options["part"])
     print_notes((*built.notes, *built.prepared.manifest.notes), f"{config.output}.json")
+    _announce_unsafe(built.prepared)
     seconds = time.monotonic() - began
     if options["as_json"]:
         from srbuild.cli.documents import built_document
@@ -107,7 +108,6 @@ def _build(options: dict[str, Any]) -> None:
         assert sidecar is not None, "a finished build leaves one"
         print_json(built_document(built, sidecar, seconds))
         return
-    _announce_unsafe(built.prepared)
     if built.image is None:
         click.echo(f"{config.output} is up to date ({seconds:.2f} s)")
         return
@@ -127,12 +127,12 @@ def _check(options: dict[str, Any]) -> None:
     prepared = pipeline.prepare(config, catalog, options["part"])
     prepared.facts.save()
     print_notes(prepared.manifest.notes, "the output of --json")
+    _announce_unsafe(prepared)
     if options["as_json"]:
         from srbuild.cli.documents import checked_document
 
         print_json(checked_document(prepared))
         return
-    _announce_unsafe(prepared)
     for segment in prepared.layers.segments:
         click.echo(f"  {segment.name:10} {len(segment.entries):5} entries")
     modules = " ".join(module.name for module in prepared.plan.modules)
@@ -152,8 +152,9 @@ def _load(options: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _announce_unsafe(prepared: Any) -> None:
-    cluster = prepared.config.cluster
-    if cluster and cluster.values.get("fence", {}).get("method") == ("unsafe-none",):
+    config = prepared.config
+    given = [config.values, config.cluster.values] if config.cluster else [config.values]
+    if any(values.get("fence", {}).get("method") == ("unsafe-none",) for values in given):
         click.echo(
             "srbuild: note: fencing is unsafe-none: a node that only seems dead can destroy the "
             "file system; every boot of this image says so",

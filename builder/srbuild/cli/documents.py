@@ -89,7 +89,10 @@ def report_document(image: HostPath, report: Report, against: str) -> dict[str, 
 
 
 def list_document(image: HostPath, report: Report, sidecar: Sidecar | None) -> dict[str, Any]:
-    """What `srbuild list` shows: every path once, with its reasons where they are known."""
+    """What `srbuild list` shows: every path once, with its reasons where they are known.
+
+    `mismatches` are sentences about what the kernel could not unpack.
+    """
     rows = []
     for path, record in sorted(report.tree().items()):
         row: dict[str, Any] = {"path": path, "type": record.kind, "mode": f"{record.mode:04o}"}
@@ -102,4 +105,9 @@ def list_document(image: HostPath, report: Report, sidecar: Sidecar | None) -> d
             row |= {"segment": entry.segment}
             row |= {"reasons": [f"{reason.how}: {reason.by}" for reason in entry.reasons]}
         rows.append(row)
-    return {"schema": "srbuild.list/1", "image": str(image), "entries": rows}
+    return {
+        "schema": "srbuild.list/1",
+        "image": str(image),
+        "entries": rows,
+        "mismatches": list(report.mismatches),
+    }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from srbuild.cli.output import print_json
 from srbuild.errors import VerifyError
 
-_IMAGE = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+if TYPE_CHECKING:
+    from srbuild.records import Record
+
+_IMAGE = click.argument("image", type=click.Path(dir_okay=False, path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -21,11 +28,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result a
 def list_image(image: Path, long: bool, as_json: bool) -> None:
     """List what is in an image.
 
-    IMAGE is any initramfs of one or more segments. It is read itself; the reasons come from the FILE.json that a build leaves beside it.
+    IMAGE is any initramfs of one or more segments. It is read itself; the reasons come from the
+    FILE.json that a build leaves beside it.
     """
     from srbuild.cli.documents import list_document
     from srbuild.pipeline import read_sidecar
-    from srbuild.records import Record
     from srbuild.report import verify_image
 
     report = verify_image(image)
@@ -35,18 +42,19 @@ def list_image(image: Path, long: bool, as_json: bool) -> None:
     document = list_document(image, report, sidecar)
     if as_json:
         print_json(document)
-    else:
-        for row in document["entries"]:
-            if not long:
-                click.echo(row["path"])
-                continue
-            record: Record = report.tree()[row["path"]]
-            arrow = f" -> {record.target}" if record.target else ""
-            why = f"   # {row['reasons'][0]}" if row.get("reasons") else ""
-            mode = stat.filemode(record.st_mode)
-            click.echo(f"{mode} {record.size:9} {row['path']}{arrow}{why}")
+        sys.exit(0 if report.ok else VerifyError.exit_code)
+    tree = report.tree()
+    for row in document["entries"]:
+        line = _long_line(row, tree[row["path"]]) if long else row["path"]
+        click.echo(os.fsencode(line))  # names are bytes, in whatever encoding
     if not report.ok:
         raise VerifyError(f"{image} is damaged:\n  " + "\n  ".join(report.mismatches))
+
+
+def _long_line(row: Mapping[str, Any], record: Record) -> str:
+    arrow = f" -> {record.target}" if record.target else ""
+    why = f"   # {row['reasons'][0]}" if row.get("reasons") else ""
+    return f"{stat.filemode(record.st_mode)} {record.size:9} {row['path']}{arrow}{why}"
 
 
 @click.command()
@@ -55,8 +63,9 @@ def list_image(image: Path, long: bool, as_json: bool) -> None:
 def verify(image: Path, as_json: bool) -> None:
     """Check that an image is what was meant.
 
-    IMAGE is read back with an independent reader. What was meant stands in the FILE.json that a build leaves beside it. Without that file the
-    structure alone is checked: can the kernel unpack all of it? Exit code 7 when not.
+    IMAGE is read back with an independent reader. What was meant stands in the FILE.json that a
+    build leaves beside it. Without that file the structure alone is checked: can the kernel
+    unpack all of it? Exit code 7 when not.
     """
     from srbuild.cli.documents import report_document
     from srbuild.pipeline import read_sidecar
@@ -67,11 +76,11 @@ def verify(image: Path, as_json: bool) -> None:
     against = "sidecar" if sidecar else "structure"
     if as_json:
         print_json(report_document(image, report, against))
+        sys.exit(0 if report.ok else VerifyError.exit_code)
     if not report.ok:
         raise VerifyError(
             f"{image} is not what it should be:\n  " + "\n  ".join(report.mismatches),
             hint="build it again",
         )
-    if not as_json:
-        what = f"what {image.name}.json says" if sidecar else "a sound archive (no sidecar)"
-        click.echo(f"{image}: {report.entries} entries in {len(report.segments)} segments: {what}")
+    what = f"what {image.name}.json says" if sidecar else "a sound archive (no sidecar)"
+    click.echo(f"{image}: {report.entries} entries in {len(report.segments)} segments: {what}")

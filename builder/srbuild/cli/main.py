@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from srbuild.errors import ErrorGroup, SrbuildError
+from srbuild.errors import ErrorGroup, SrbuildError, UsageError
 
 # Verb → module and attribute. A verb's module is imported only when that verb runs or helps.
 VERBS = {
@@ -48,6 +49,18 @@ class Verbs(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; an unknown one is a usage error that says which was probably meant."""
+        if args[0] not in VERBS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(VERBS)}."
+            ctx.fail(f"No such command '{args[0]}'. {hint}")
+        return super().resolve_command(ctx, args)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default verb before options that no group knows."""
         own = {"--help", "--version", "-h"}
@@ -73,11 +86,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Whatever is no SrbuildError is a bug and leaves its traceback.
     """
+    # A verb makes many objects, hardly a cycle among them, and ends: collecting is time lost.
+    gc.disable()
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         status = cli.main(args=args, prog_name="srbuild", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        if "--json" in args:
+            _print_errors([UsageError(error.format_message())])
         status = error.exit_code
     except click.Abort:
         click.echo("srbuild: interrupted", err=True)
@@ -99,16 +116,21 @@ def _report(error: SrbuildError, *, as_json: bool) -> None:
     if len(errors) > 1:
         click.echo(f"srbuild: {len(errors)} errors; nothing was written", err=True)
     if as_json:
-        import json
+        _print_errors(errors)
 
-        rows = [
-            {
-                "message": one.message,
-                "hint": one.hint,
-                "origin": str(one.origin) if one.origin else None,
-                "kind": type(one).__name__,
-            }
-            for one in errors
-        ]
-        document = {"schema": "srbuild.error/1", "exit_code": error.exit_code, "errors": rows}
-        click.echo(json.dumps(document, indent=2))
+
+def _print_errors(errors: Sequence[SrbuildError]) -> None:
+    """Print the JSON document that a failed verb leaves in place of its result."""
+    from srbuild.cli.output import print_json
+
+    rows = [
+        {
+            "message": one.message,
+            "hint": one.hint,
+            "origin": str(one.origin) if one.origin else None,
+            "kind": type(one).__name__,
+        }
+        for one in errors
+    ]
+    code = errors[0].exit_code
+    print_json({"schema": "srbuild.error/1", "exit_code": code, "errors": rows})

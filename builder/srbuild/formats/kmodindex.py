@@ -72,8 +72,8 @@ class Aliases:
 
     def __init__(self, text: str) -> None:
         """Take the content of modules.alias: lines `alias ALIAS KMOD`."""
-        self._text = text
-        self._plain = f"\n{text}\n".replace("-", "_")
+        self._text = f"\n{text}\n"
+        self._plain = self._text.replace("-", "_")
         self._patterns: dict[str, list[tuple[str, str]]] = {}
 
     def find(self, wanted: str) -> tuple[str, ...]:
@@ -103,7 +103,8 @@ class Aliases:
         known = self._patterns.get(family)
         if known is None:
             start = rf"{re.escape(family).replace('_', '[-_]')}:" if family else _EARLY_WILDCARD
-            lines = re.compile(rf"^alias ({start}.*) (\S+)$", re.MULTILINE)
+            # A pattern that begins with plain characters is searched five times as fast as `^`.
+            lines = re.compile(rf"\nalias ({start}.*) (\S+)$", re.MULTILINE)
             known = self._patterns[family] = lines.findall(self._text)
         return known
 

@@ -113,13 +113,18 @@ class Sysroot:
         return self.find(path) is not None
 
     def stat(self, path: SysrootPath) -> os.stat_result:
-        """The stat of what `path` leads to; MissingInputError when nothing."""
-        return os.lstat(self.host(self.resolve(path).path))
+        """The stat of what `path` leads to; MissingInputError when nothing, or no longer."""
+        real = self.host(self.resolve(path).path)
+        try:
+            return os.lstat(real)
+        except OSError as error:
+            raise MissingInputError(
+                f"cannot read {path} in {self.root}: {error.strerror}"
+            ) from error
 
     def is_file(self, path: SysrootPath) -> bool:
         """Whether `path` leads to a regular file."""
-        found = self.find(path)
-        return found is not None and stat.S_ISREG(os.lstat(self.host(found.path)).st_mode)
+        return self.exists(path) and stat.S_ISREG(self.stat(path).st_mode)
 
     def read(self, path: SysrootPath) -> bytes:
         """The whole content of the file that `path` leads to.

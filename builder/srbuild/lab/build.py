@@ -12,8 +12,9 @@ from srbuild.config.load import load_config
 from srbuild.errors import MissingInputError
 from srbuild.host.sysroot import Sysroot
 from srbuild.lab.scenario import Inputs, Scenario
+from srbuild.outputs import sidecar_path
 from srbuild.paths import HostPath, SysrootPath
-from srbuild.sidecar import from_json, sidecar_path
+from srbuild.sidecar import from_json
 
 SERVER_RECIPE = "lab-server"
 _CACHE_VARIABLES = ("SRBUILD_CACHE", "XDG_CACHE_HOME", "HOME")
