@@ -102,7 +102,8 @@ class ElfCloser:
     `machine` is the ABI of the image's programs, by default that of the first seed; others
     are accepted only if the same kernel runs them. `facts` keeps what was read of each file
     across builds. `provided` are paths that the image gets otherwise (busybox's /usr/bin/sh,
-    say), `features` the dlopen features asked for beyond the required and recommended ones.
+    say), `features` the dlopen features asked for beyond the required and recommended ones,
+    `cpu` the best level of processor to ship glibc-hwcaps variants for (None: all levels).
     """
 
     def __init__(
@@ -113,10 +114,11 @@ class ElfCloser:
         facts: MutableMapping[Identity, ElfInfo | None] | None = None,
         provided: Collection[ImagePath] = (),
         features: Collection[str] = (),
+        cpu: str | None = None,
     ) -> None:
         self._sysroot = sysroot
         self._machine = machine
-        self._libraries = Libraries(sysroot, {} if facts is None else facts)
+        self._libraries = Libraries(sysroot, {} if facts is None else facts, cpu)
         self._provided = frozenset(provided)
         self._features = frozenset(features)
         self._entries = Entries(sysroot)
@@ -124,7 +126,10 @@ class ElfCloser:
         self._closed: set[SysrootPath] = set()
         self._missing: dict[tuple[str, Reason], Missing] = {}
         self._notes: dict[str, None] = {}
-        self._cache: dict[tuple[str, int], CacheEntry] = {}
+        self._cache: dict[tuple[str, int, str], CacheEntry] = {}
+        self._left_out: dict[str, dict[str, None]] = {}
+        self._known_features: set[str] = set()
+        self._loaded: set[str] = set()
 
     def close(self, seeds: Iterable[Seed]) -> Closure:
         """Close `seeds`, in order."""
@@ -144,6 +149,20 @@ class ElfCloser:
     def cache_entries(self) -> tuple[CacheEntry, ...]:
         """What /etc/ld.so.cache must name: the libraries found through ld.so.conf alone."""
         return tuple(sorted(self._cache.values()))
+
+    @property
+    def known_features(self) -> frozenset[str]:
+        """The features that dlopen notes of what was closed over name, of any priority."""
+        return frozenset(self._known_features - {""})
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Feature → sonames of the notes that suggest it, where nothing brought them in."""
+        rest = {
+            feature: tuple(name for name in names if name not in self._loaded)
+            for feature, names in sorted(self._left_out.items())
+        }
+        return {feature: names for feature, names in rest.items() if names}
 
     def _wish(self, path: SysrootPath, reason: Reason) -> None:
         """Take in the file at `path` and, once, whatever it needs."""
@@ -254,7 +273,9 @@ class ElfCloser:
                 self._load_optional(link_map, *link_map.optional.popleft())
 
     def _load_optional(self, link_map: _LinkMap, item: Mapped, note: DlopenNote) -> None:
+        self._known_features.add(note.feature)
         if note.priority == "suggested" and note.feature not in self._features:
+            self._left_out.setdefault(note.feature, {})[note.sonames[0]] = None
             return
         if any(self._load(link_map, item, name, "dlopen", final=False) for name in note.sonames):
             return
@@ -301,14 +322,16 @@ class ElfCloser:
 
     def _map(self, link_map: _LinkMap, item: Mapped, name: str, hit: Hit, how: str) -> None:
         entry = self._entries.admit_for(hit.asked, hit.found, how, item.path)
+        self._loaded.add(name)
+        for one in (hit, *hit.variants):
+            if one.needs_cache:
+                self._remember_for_cache(name, one, Reason(how, to_image(item.path)))
         known = link_map.paths.get(hit.found.path)
         if known:
             link_map.names[name] = (known, entry)
             return
         library = mapped(hit.found.path, hit.asked, hit.info, item, link_map.loader)
         link_map.add(library, entry, name, hit.asked)
-        if hit.needs_cache:
-            self._remember_for_cache(name, hit, Reason(how, to_image(item.path)))
         for better in hit.variants:
             self._entries.admit_for(better.asked, better.found, "glibc-hwcaps", item.path)
             if better.found.path not in link_map.paths:
@@ -324,7 +347,8 @@ class ElfCloser:
             self._miss(name, reason, problem=f"is found through ld.so.conf alone, and {error}")
             return
         path = to_image(sysroot_path(hit.asked))
-        self._cache.setdefault((name, flags), CacheEntry(name, path, flags))
+        entry = CacheEntry(name, path, flags, hit.level)
+        self._cache.setdefault((name, flags, hit.level), entry)
 
     def _miss(
         self, name: str, reason: Reason, searched: tuple[str, ...] = (), problem: str = ""

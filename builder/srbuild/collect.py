@@ -16,15 +16,11 @@ from typing import TypeVar
 
 from srbuild import kmod
 from srbuild.bootmodule import Module
+from srbuild.choices import check_cpu, check_features, note_left_out
 from srbuild.closure import PROGRAM_DIRS, Closure, ElfCloser, Seed
 from srbuild.config.convert import collect
-from srbuild.errors import (
-    ConflictError,
-    MissingInputError,
-    Origin,
-    SrbuildError,
-    raise_all,
-)
+from srbuild.config.load import Config
+from srbuild.errors import ConflictError, MissingInputError, Origin, SrbuildError, raise_all
 from srbuild.facts import elf_facts, kmod_facts
 from srbuild.formats.ldcache import build_ldcache
 from srbuild.host.cache import FactStore
@@ -70,7 +66,14 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         draft.add_rendered(file, "base")
     for file in render_site(plan):
         draft.add_rendered(file, "site")
-    closer = ElfCloser(sysroot, facts=elf_facts(facts), provided=draft.entries.keys())
+    config = plan.config
+    closer = ElfCloser(
+        sysroot,
+        facts=elf_facts(facts),
+        provided=draft.entries.keys(),
+        features={wish.value for wish in config.features},
+        cpu=config.cpu.value if config.cpu else None,
+    )
     for segment in SEGMENTS:
         seeds = [
             seed
@@ -83,6 +86,7 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         machine = closer.machine
         data = build_ldcache(closer.cache_entries, machine.endian if machine else "little")
         draft.put(LD_CACHE, Inline(data), "base", Reason("ld.so.conf", SKELETON))
+    draft.check_choices(config, closer)
     return draft.finish(draft.add_kernel(plan, facts))
 
 
@@ -302,6 +306,13 @@ class _Draft:
             known.extend(reason for reason in reasons if reason not in known)
         self._notes += closure.notes
         self._errors += self._supply.errors(closure.missing)
+
+    def check_choices(self, config: Config, closer: ElfCloser) -> None:
+        """Refuse what was chosen and means nothing here; note what could be chosen."""
+        if config.cpu:
+            self._errors += check_cpu(config.cpu, closer.machine)
+        self._errors += check_features(config.features, closer.known_features)
+        self._notes += note_left_out(closer)
 
     # --- kernel -------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from srbuild.errors import MissingInputError
 from srbuild.formats.elf import ET_DYN, ElfFormatError, ElfInfo, read_elf
 from srbuild.host.sysroot import Identity, Resolved, Sysroot, identity
+from srbuild.hwcaps import shipped_levels
 from srbuild.paths import SysrootPath
-from srbuild.search import Abi, Loader, abi_of, hwcaps_dirs
+from srbuild.search import Abi, Loader, abi_of
 
 
 class UnusableError(Exception):
@@ -24,8 +25,8 @@ class Hit:
     """A library as its loader opens it.
 
     `asked` is the path that the loader opens, `found` where it leads. `variants` are those
-    under glibc-hwcaps that better processors get instead. `needs_cache`: only an
-    /etc/ld.so.cache makes the loader find it.
+    under glibc-hwcaps that better processors get instead; each has its `level`.
+    `needs_cache`: only an /etc/ld.so.cache makes the loader find it.
     """
 
     asked: str
@@ -33,17 +34,24 @@ class Hit:
     info: ElfInfo
     variants: tuple[Hit, ...] = ()
     needs_cache: bool = False
+    level: str = ""
 
 
 class Libraries:
     """The ELF files of a sysroot: each read at most once, each name looked for once."""
 
-    def __init__(self, sysroot: Sysroot, facts: MutableMapping[Identity, ElfInfo | None]) -> None:
+    def __init__(
+        self,
+        sysroot: Sysroot,
+        facts: MutableMapping[Identity, ElfInfo | None],
+        cpu: str | None = None,
+    ) -> None:
         self._sysroot = sysroot
+        self._cpu = cpu
         self._facts = facts
         self._infos: dict[SysrootPath, ElfInfo | None] = {}
         self._hits: dict[tuple[str, tuple[tuple[str, ...], ...], Abi, bool], Hit | None] = {}
-        self._hwcaps: dict[tuple[str, Abi, bool], tuple[str, ...]] = {}
+        self._hwcaps: dict[str, frozenset[str]] = {}
 
     def info(self, real: SysrootPath) -> ElfInfo | None:
         """The facts of the file at `real` (without links), None when it is no ELF file.
@@ -95,30 +103,65 @@ class Libraries:
         return self._hits[key]
 
     def _seek(self, name: str, groups: tuple[tuple[str, ...], ...], loader: Loader) -> Hit | None:
+        """The first hit in the object's own directories, the cache, the default directories."""
         own, conf, default = groups
-        variants: list[Hit] = []
-        for index, folder in enumerate((*own, *conf, *default)):
-            through_conf = len(own) <= index < len(own) + len(conf)
-            if not through_conf or folder in default:
-                for level in self._levels(folder, loader):
-                    better = self._probe(f"{level}/{name}", loader)
-                    if better and better not in variants:
-                        variants.append(better)
-            hit = self._probe(f"{folder}/{name}", loader)
-            if hit:
-                needs_cache = through_conf and hit != self._first(default, name, loader)
-                return replace(hit, variants=tuple(variants), needs_cache=needs_cache)
+        before = []
+        for folder in own:
+            before += self._variants((folder,), name, loader)
+            if hit := self._probe(f"{folder}/{name}", loader):
+                return replace(hit, variants=_distinct(before))
+        plain = self._first(default, name, loader)
+        if conf:
+            hit = self._cached(name, conf, default, loader)
+            if hit and (hit.needs_cache or hit.asked != (plain and plain.asked)):
+                return replace(hit, variants=_distinct([*before, *hit.variants]))
+        for folder in default:
+            before += self._variants((folder,), name, loader)
+            if plain and plain.asked == f"{folder}/{name}":
+                return replace(plain, variants=_distinct(before))
         return None
+
+    def _cached(
+        self, name: str, conf: tuple[str, ...], default: tuple[str, ...], loader: Loader
+    ) -> Hit | None:
+        """What the loader finds for `name` through an /etc/ld.so.cache of all directories.
+
+        The best variant wins wherever it lies. If anything of it can be reached through the
+        cache alone, all of it must stand there: a plain entry would hide the variants.
+        """
+        folders = tuple(dict.fromkeys((*conf, *default)))
+        plain = self._first(folders, name, loader)
+        variants = self._variants(folders, name, loader)
+        reached = self._variants(default, name, loader)
+        if plain is None or (
+            plain == self._first(default, name, loader) and all(v in reached for v in variants)
+        ):
+            return plain and replace(plain, variants=tuple(variants))
+        entries = tuple(replace(variant, needs_cache=True) for variant in variants)
+        return replace(plain, variants=entries, needs_cache=True)
 
     def _first(self, folders: tuple[str, ...], name: str, loader: Loader) -> Hit | None:
         hits = (self._probe(f"{folder}/{name}", loader) for folder in folders)
         return next((hit for hit in hits if hit), None)
 
-    def _levels(self, folder: str, loader: Loader) -> tuple[str, ...]:
-        key = (folder, loader.abi, loader.is_musl)
-        if key not in self._hwcaps:
-            self._hwcaps[key] = hwcaps_dirs(self._sysroot, folder, loader)
-        return self._hwcaps[key]
+    def _variants(self, folders: tuple[str, ...], name: str, loader: Loader) -> list[Hit]:
+        """The first variant of each level that the image ships, best level first."""
+        found = []
+        for level in () if loader.is_musl else shipped_levels(loader.abi.machine, self._cpu):
+            places = tuple(
+                f"{folder}/glibc-hwcaps/{level}"
+                for folder in folders
+                if level in self._levels(folder)
+            )
+            if hit := self._first(places, name, loader):
+                found.append(replace(hit, level=level))
+        return found
+
+    def _levels(self, folder: str) -> frozenset[str]:
+        if folder not in self._hwcaps:
+            names = self._sysroot.names(SysrootPath(f"{folder}/glibc-hwcaps"))
+            self._hwcaps[folder] = frozenset(names)
+        return self._hwcaps[folder]
 
     def _open(self, name: str, loader: Loader) -> Hit | None:
         """A library named with its directory: no search, and no second chance."""
@@ -135,3 +178,7 @@ class Libraries:
         if info is not None and abi_of(info) != loader.abi and not loader.is_musl:
             return None  # glibc goes on searching after a library of another class or machine
         return Hit(asked, found, self.library(found.path, loader.abi))
+
+
+def _distinct(hits: list[Hit]) -> tuple[Hit, ...]:
+    return tuple(dict.fromkeys(hits))

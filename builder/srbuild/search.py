@@ -65,12 +65,6 @@ _MACHINES = {
 _FAMILIES = {62: 3, 183: 40, 21: 20}
 # AT_PLATFORM as the kernel gives it, where it does not depend on the processor's model.
 _PLATFORMS = {62: "x86_64", 3: "i686", 183: "aarch64", 243: "riscv64"}
-# glibc-hwcaps sub-directories, best first (glibc's sysdeps/*/dl-hwcaps-subdirs.c).
-_HWCAPS = {
-    62: ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
-    21: ("power11", "power10", "power9"),
-    22: ("z17", "z16", "z15", "z14", "z13"),
-}
 _TRIPLETS = {
     (3, 32): "i386-linux-gnu",
     (62, 64): "x86_64-linux-gnu",
@@ -245,13 +239,3 @@ def library_dirs(name: str, wanted_by: Mapped, loader: Loader) -> tuple[tuple[st
     if wanted_by.info.nodeflib and not loader.is_musl:
         return (wanted_by.own, tuple(d for d in conf if d not in loader.default_dirs), ())
     return (wanted_by.own, conf, loader.default_dirs)
-
-
-def hwcaps_dirs(sysroot: Sysroot, folder: str, loader: Loader) -> tuple[str, ...]:
-    """The glibc-hwcaps sub-directories of `folder` for better processors, best first."""
-    levels = () if loader.is_musl else _HWCAPS.get(loader.abi.machine, ())
-    base = SysrootPath(f"{folder}/glibc-hwcaps")
-    if not levels or not sysroot.exists(base):
-        return ()
-    here = sysroot.names(base)
-    return tuple(f"{base}/{level}" for level in levels if level in here)

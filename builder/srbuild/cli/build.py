@@ -43,6 +43,18 @@ _OPTIONS = (
         show_default=True,
         help="What to make: the site part is what the cluster file adds.",
     ),
+    click.option(
+        "--cpu",
+        metavar="LEVEL",
+        help="Best processor of the nodes, x86-64-v2 say: leave libraries for better ones out.",
+    ),
+    click.option(
+        "--feature",
+        "features",
+        metavar="NAME",
+        multiple=True,
+        help="A feature that programs suggest in their dlopen notes; a build names those left out.",
+    ),
     click.option("--compression", metavar="NAME[:LEVEL]", help="Compressor.  [default: zstd:3]"),
     click.option("--cache", metavar="DIR", help="Cache folder, or none.  [default: XDG's]"),
     click.option("--no-cache", is_flag=True, help="The same as --cache none."),

@@ -33,12 +33,17 @@ SINGLE: Final[Mapping[str, str]] = {
     "image": "--image",
     "output": "--output",
     "compression": "--compression",
+    "cpu": "--cpu",
     "cache": "--cache",
     "only_node": "--node",
     "name": "--name",
 }
 # Those with several; in the environment they are separated by spaces.
-SEVERAL: Final[Mapping[str, str]] = {"modules": "--module", "kmods": "--kmod"}
+SEVERAL: Final[Mapping[str, str]] = {
+    "modules": "--module",
+    "kmods": "--kmod",
+    "features": "--feature",
+}
 
 # Kind of module → the setting that names it.
 SETTING_OF: Final[Mapping[str, str]] = {"block": "blk", "fs": "fs", "container": "container"}
@@ -62,7 +67,9 @@ class Config:
     `fs`, `blk`, `container` and `modules` are modules' names; `kernel` is a version, None for
     the sysroot's newest; `values` are options from the recipe and the command line, none
     of them secret; `compression` a name and level; `mtime` seconds since 1970; `cache` None
-    for no cache; `only_node` the one node whose parts are wanted, None for all.
+    for no cache; `only_node` the one node whose parts are wanted, None for all; `cpu` the best
+    level of processor to ship variants for, None for all; `features` those that programs only
+    suggest in their dlopen notes.
     """
 
     name: str
@@ -80,6 +87,8 @@ class Config:
     mtime: int
     cache: HostPath | None
     only_node: str | None
+    cpu: Wish | None = None
+    features: tuple[Wish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,8 @@ class Recipe:
     modules: tuple[str, ...] = ()
     kmods: tuple[str, ...] = ()
     compression: str | None = None
+    cpu: str | None = None
+    features: tuple[str, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -156,6 +167,8 @@ def load_config(
         mtime=mtime,
         cache=_cache(asked.get("cache"), environ),
         only_node=only_node,
+        cpu=asked.get("cpu"),
+        features=_several("features", options, environ, recipe.features, source),
     )
 
 
@@ -168,7 +181,7 @@ def _read_recipe(
     with collect(errors):
         path = find_recipe(asked["image"], recipes)
         recipe, values = load_recipe(path, catalog)
-        for setting in ("fs", "blk", "container", "compression", "name"):
+        for setting in ("fs", "blk", "container", "compression", "cpu", "name"):
             given = getattr(recipe, setting)
             if given is not None:
                 asked.setdefault(setting, Wish(given, Origin(str(path), setting)))
