@@ -6,6 +6,7 @@ The words after a fenced block's language say how its example is proved:
   that `make test` makes as build/sysroot
 - `sh make`: targets of the Makefile, resolved by make
 - `sh boot`: what needs virtual machines; parsed here, run by `make matrix`
+- `toml module.toml`: a part of a boot module, read as one
 - `toml cluster.toml`: a cluster file, read as one; the page's commands find it under that name
 """
 
@@ -34,7 +35,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-KINDS = {"sh", "sh make", "sh boot", "toml cluster.toml"}
+KINDS = {"sh", "sh make", "sh boot", "toml cluster.toml", "toml module.toml"}
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ def test_cluster_files_are_read(tmp_path: Path, example: Example) -> None:
     cluster = load_cluster(tmp_path / "cluster.toml", find_modules())
     assert cluster.nodes
     assert (cluster.fs, cluster.block) == ("gfs2", "iscsi")
+
+
+@pytest.mark.parametrize("example", of_kind("toml module.toml"))
+def test_parts_of_boot_modules_are_read(tmp_path: Path, example: Example) -> None:
+    folder = tmp_path / "base/example"
+    folder.mkdir(parents=True)
+    head = 'name = "example"\nkind = "base"\nsummary = "An example"\n'
+    (folder / "module.toml").write_text(head + example.text)
+    assert "example" in find_modules((tmp_path,)).modules
 
 
 @pytest.mark.parametrize("example", of_kind("sh make"))

@@ -18,6 +18,9 @@ VERBS = {
     "check": ("srbuild.cli.build", "check"),
     "list": ("srbuild.cli.inspect", "list_image"),
     "verify": ("srbuild.cli.inspect", "verify"),
+    "why": ("srbuild.cli.views", "why"),
+    "size": ("srbuild.cli.views", "size"),
+    "diff": ("srbuild.cli.views", "diff"),
     "sysroot": ("srbuild.cli.sysroot", "sysroot"),
     "test": ("srbuild.cli.test", "test"),
 }
