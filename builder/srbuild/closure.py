@@ -18,6 +18,7 @@ from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
 from srbuild.formats.ldcache import CacheEntry, cache_flags
 from srbuild.formats.script import SHEBANG_MAX, parse_shebang
 from srbuild.host.sysroot import Identity, Resolved, Sysroot
+from srbuild.libc import LIBC, opened_by_libc
 from srbuild.libraries import Hit, Libraries, UnusableError
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
@@ -34,6 +35,8 @@ from srbuild.search import (
 )
 
 PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+# The parts of glibc that define the calls which others make.
+_SERVES_CALLS = (LIBC, "libpthread.so.0", "libgcc_s.so.1")
 # How names begin that musl's loader serves itself (load_library in ldso/dynlink.c).
 _MUSL_OWN = tuple(f"lib{name}." for name in ("c", "pthread", "rt", "m", "dl", "util", "xnet"))
 
@@ -85,6 +88,7 @@ class _LinkMap:
     paths: dict[SysrootPath, Mapped] = field(default_factory=dict)
     queue: deque[Mapped] = field(default_factory=deque)
     optional: deque[tuple[Mapped, DlopenNote]] = field(default_factory=deque)
+    calls: deque[tuple[Mapped, str]] = field(default_factory=deque)
 
     def add(self, item: Mapped, entry: SysrootPath, *names: str) -> None:
         """Take `item` in under `names` and, as glibc does, under its soname."""
@@ -263,14 +267,25 @@ class ElfCloser:
 
     def _load_all(self, link_map: _LinkMap) -> None:
         """Breadth first through DT_NEEDED; only then, as a program would, through dlopen."""
-        while link_map.queue or link_map.optional:
+        while link_map.queue or link_map.optional or link_map.calls:
             while link_map.queue:
                 item = link_map.queue.popleft()
                 for name in item.info.needed:
                     self._load(link_map, item, name, "DT_NEEDED")
                 link_map.optional.extend((item, note) for note in item.info.dlopen)
+                link_map.calls.extend((item, call) for call in item.info.calls)
             if link_map.optional:
                 self._load_optional(link_map, *link_map.optional.popleft())
+            elif link_map.calls:
+                self._load_for_call(link_map, *link_map.calls.popleft())
+
+    def _load_for_call(self, link_map: _LinkMap, item: Mapped, call: str) -> None:
+        """What glibc opens, by its own search path, when `item` makes the call."""
+        libc = link_map.names.get(LIBC)
+        if libc is None or item.info.soname in _SERVES_CALLS:
+            return
+        for name in opened_by_libc(call, libc[0].path):
+            self._load(link_map, item, name, call, opener=libc[0])
 
     def _load_optional(self, link_map: _LinkMap, item: Mapped, note: DlopenNote) -> None:
         self._known_features.add(note.feature)
@@ -289,21 +304,30 @@ class ElfCloser:
         self._notes[f"{who} can use {names}{purpose}, which the sysroot lacks: left out"] = None
 
     def _load(
-        self, link_map: _LinkMap, item: Mapped, text: str, how: str, *, final: bool = True
+        self,
+        link_map: _LinkMap,
+        item: Mapped,
+        text: str,
+        how: str,
+        *,
+        final: bool = True,
+        opener: Mapped | None = None,
     ) -> bool:
         """Bring the library `text` into the link map on the wish of `item`.
 
-        Tells whether it is there. When it is not and `final` is set, it is noted as missing.
+        It is looked for where `opener` would, which is `item` itself by default. Tells whether
+        it is there. When it is not and `final` is set, it is noted as missing.
         """
         loader = link_map.loader
-        name = expand(text, item.origin, loader) or text
+        opener = opener or item
+        name = expand(text, opener.origin, loader) or text
         known = link_map.names.get(name)
         if known:
             self._entries.again(known[1], how, item.path)
             return True
         if loader.is_musl and name.startswith(_MUSL_OWN):
             return True
-        groups = library_dirs(name, item, loader) if "/" not in name else ((), (), ())
+        groups = library_dirs(name, opener, loader) if "/" not in name else ((), (), ())
         hit: Hit | None = None
         problem = ""
         try:
@@ -323,6 +347,9 @@ class ElfCloser:
     def _map(self, link_map: _LinkMap, item: Mapped, name: str, hit: Hit, how: str) -> None:
         entry = self._entries.admit_for(hit.asked, hit.found, how, item.path)
         self._loaded.add(name)
+        if clash := self._entries.clash(hit.asked):
+            self._miss(name, Reason(how, to_image(item.path)), problem=clash)
+            return
         for one in (hit, *hit.variants):
             if one.needs_cache:
                 self._remember_for_cache(name, one, Reason(how, to_image(item.path)))

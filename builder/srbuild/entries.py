@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from srbuild.errors import Origin
 from srbuild.host.sysroot import Link, Resolved, Sysroot
 from srbuild.manifest import Reason
-from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
+from srbuild.paths import MERGED_DIRS, ImagePath, SysrootPath, sysroot_path, to_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,30 @@ class Entries:
             crossed = self._sysroot.find(SysrootPath("/".join(parts[:index])))
             if crossed is None or crossed.path == "/":
                 continue
+            if follower := self._moved(crossed.path, parts[index + 1]):
+                self._record(SysrootPath(f"/usr/{follower}"), "link", f"../{follower}", reason)
             below = f"{crossed.path}/"
             if not any(path.startswith(below) for path in self._found):
                 self._record(crossed.path, "dir", "", reason)
+
+    def clash(self, asked: str) -> str:
+        """Why `asked`, which holds `..`, can't be kept leading to the same file; else empty."""
+        parts = asked.split("/")
+        for index in (i for i, part in enumerate(parts) if part == ".."):
+            crossed = self._sysroot.find(SysrootPath("/".join(parts[:index])))
+            follower = self._moved(crossed.path, parts[index + 1]) if crossed else ""
+            if follower and self._sysroot.exists(SysrootPath(f"/usr/{follower}")):
+                return f"is found as {asked}, which would be in /usr/{follower} in the merged image"
+        return ""
+
+    def _moved(self, crossed: SysrootPath, follower: str) -> str:
+        """`follower` when it is beside `crossed` in the sysroot and not in the image.
+
+        In an unmerged tree /bin/../opt is /opt. In the image, where /bin is /usr/bin, it
+        would be /usr/opt, so a link must stand there.
+        """
+        is_moved = crossed.count("/") == 1 and crossed[1:] in MERGED_DIRS
+        return follower if is_moved and follower not in {"..", ".", "", *MERGED_DIRS} else ""
 
     def _record(self, path: SysrootPath, kind: str, target: str, reason: Reason) -> None:
         self._found.setdefault(path, (kind, target))

@@ -54,7 +54,7 @@ class FactTable(MutableMapping[Identity, Fact], Generic[Fact]):
 
 def elf_facts(store: FactStore) -> FactTable[ElfInfo | None]:
     """What the closure read of each file; None for a file that is no ELF file."""
-    return FactTable(store, "elf/1", _encode_elf, _decode_elf)
+    return FactTable(store, "elf/2", _encode_elf, _decode_elf)
 
 
 def kmod_facts(store: FactStore) -> FactTable[ModInfo]:

@@ -31,13 +31,34 @@ DF_1_PIE = 0x08000000
 NT_FDO_DLOPEN = 0x407C0C0A
 PRIORITIES = ("required", "recommended", "suggested")
 
+# Calls that glibc serves by opening a further library; ends of names, `_r` left out.
+SERVED_CALLS = (
+    "pthread_cancel",
+    "pthread_exit",
+    "thrd_exit",
+    "backtrace",
+    "getaddrinfo",
+    "getnameinfo",
+    "gethostbyname",
+    "gethostbyaddr",
+    "getpwnam",
+    "getpwuid",
+    "getgrnam",
+    "getgrgid",
+    "initgroups",
+    "getgrouplist",
+    "getservbyname",
+)
+
 _MAGIC = b"\x7fELF"
+_CALL_ENDS = [(name, (f"{name}\0".encode(), f"{name}_r\0".encode())) for name in SERVED_CALLS]
 _EHDR64 = Struct("<16xHHIQQQIHHHHHH")
 _PHDR64 = Struct("<IIQQQQQQ")
 _DYN64 = Struct("<QQ")
 _HEAD = 4096  # one page holds the headers, PT_INTERP and the notes of nearly every file
 _MAX_PART = 1 << 20  # bytes; real dynamic and note segments are a few hundred
 _MAX_STRING = 4096  # PATH_MAX: no longer name could be opened
+_MAX_STRTAB = 1 << 24  # bytes that are searched for names of calls
 _WHOLE_STRTAB = 1 << 16  # bytes; a larger string table is read around its strings only
 
 
@@ -62,6 +83,7 @@ class ElfInfo:
     """The loader's facts about one ELF file; plain tuples, strings and numbers.
 
     `machine`, `type`, `flags` are e_machine, e_type and e_flags, `flags_1` is DT_FLAGS_1.
+    `calls` are those of SERVED_CALLS that its dynamic string table holds, made or offered.
     Paths are as written, without any substitution; foreign bytes are surrogate escapes.
     """
 
@@ -77,6 +99,7 @@ class ElfInfo:
     interp: str | None = None
     flags_1: int = 0
     is_dynamic: bool = False
+    calls: tuple[str, ...] = ()
     dlopen: tuple[DlopenNote, ...] = ()
 
     @property
@@ -267,7 +290,7 @@ def _gather(
         elif segment.type == PT_DYNAMIC:
             is_dynamic = True
     values = _dynamic_values(tags) if is_dynamic else {}
-    text = _strings(read, segments, values)
+    text, calls = _strings(read, segments, values)
     return ElfInfo(
         bare.bits,
         bare.endian,
@@ -281,6 +304,7 @@ def _gather(
         interp=interp,
         flags_1=values.get(DT_FLAGS_1, [0])[-1],
         is_dynamic=is_dynamic,
+        calls=calls,
         dlopen=tuple(notes),
     )
 
@@ -297,11 +321,11 @@ def _dynamic_values(tags: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
 
 def _strings(
     read: _Reader, segments: Sequence[_Segment], values: dict[int, list[int]]
-) -> Callable[[int], str]:
-    """A function from an offset in the dynamic string table to the string there."""
+) -> tuple[Callable[[int], str], tuple[str, ...]]:
+    """A function from an offset in the dynamic string table to the string there; the calls."""
     what = "dynamic string table"
     if not any(tag in values for tag in (DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH)):
-        return lambda _: ""
+        return lambda _: "", ()
     if DT_STRTAB not in values or DT_STRSZ not in values:
         raise ElfFormatError(f"it names libraries but has no {what}")
     vaddr, size = values[DT_STRTAB][-1], values[DT_STRSZ][-1]
@@ -325,7 +349,12 @@ def _strings(
         part = _part(read, start + offset, min(_MAX_STRING, size - offset), what)
         return _string(part, 0, what)
 
-    return text
+    return text, _calls(read(start, min(size, _MAX_STRTAB)) if whole is None else whole)
+
+
+def _calls(table: bytes) -> tuple[str, ...]:
+    """The SERVED_CALLS in a string table. Names may be ends of others: linkers merge them."""
+    return tuple(name for name, ends in _CALL_ENDS if any(end in table for end in ends))
 
 
 def _string(raw: bytes, offset: int, what: str) -> str:
