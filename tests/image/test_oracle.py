@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from srbuild.closure import ElfCloser, Seed
 from srbuild.errors import Origin
 from srbuild.host.sysroot import Sysroot
 from srbuild.manifest import Reason, Symlink
-from srbuild.paths import SysrootPath
+from srbuild.paths import MERGED_DIRS, SysrootPath, to_image
 from support.images import entry, write
 from support.unpacked import elf_files, not_found, run_inside, unpack
 
@@ -96,3 +97,35 @@ def test_a_link_of_usr_to_itself_is_sound(tmp_path: Path) -> None:
     """What `$ORIGIN/../usr` of an unmerged tree needs in the image."""
     _, report = write(tmp_path / "image", {"/usr/usr": entry(Symlink("../usr"))})
     assert report.ok
+
+
+THREAD = """
+#include <pthread.h>
+static void *leave(void *unused) { (void)unused; pthread_exit(0); }
+int main(void) { pthread_t t; return pthread_create(&t, 0, leave, 0) || pthread_join(t, 0); }
+"""
+
+
+def test_a_thread_can_end_in_a_tree_of_nothing_but_the_closure(tmp_path: Path) -> None:
+    """What libc opens itself is proved by running it: no loader lists that."""
+    program = tmp_path / "thread"
+    argv = ["gcc", "-pthread", "-x", "c", "-", "-o", program]
+    subprocess.run(argv, input=THREAD, text=True, check=True, timeout=60)
+    machine = Sysroot(Path("/"))
+    closure = ElfCloser(machine).close([Seed(SysrootPath(str(program.resolve())), ASKED)])
+    root = tmp_path / "root"
+    for found in closure.new:
+        here = root / to_image(found.path).lstrip("/")
+        here.parent.mkdir(parents=True, exist_ok=True)
+        if found.kind == "link":
+            here.symlink_to(found.target)
+        else:
+            shutil.copy(found.path, here)
+    for name in MERGED_DIRS:
+        if (root / "usr" / name).is_dir():
+            (root / name).symlink_to(f"usr/{name}")
+    done = run_inside(root, str(program.resolve()))
+    assert (done.returncode, done.stderr) == (0, "")
+    (libgcc,) = root.rglob("libgcc_s.so.1")
+    libgcc.unlink()
+    assert "libgcc_s.so.1 must be installed" in run_inside(root, str(program.resolve())).stderr
