@@ -18,7 +18,7 @@ from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
 from srbuild.formats.ldcache import CacheEntry, cache_flags
 from srbuild.formats.script import SHEBANG_MAX, parse_shebang
 from srbuild.host.sysroot import Identity, Resolved, Sysroot
-from srbuild.libc import LIBC, opened_by_libc
+from srbuild.libc import LIBC, SERVES_CALLS, UNWINDER, has_services_apart, name_services
 from srbuild.libraries import Hit, Libraries, UnusableError
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
@@ -35,8 +35,6 @@ from srbuild.search import (
 )
 
 PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-# The parts of glibc that define the calls which others make.
-_SERVES_CALLS = (LIBC, "libpthread.so.0", "libgcc_s.so.1")
 # How names begin that musl's loader serves itself (load_library in ldso/dynlink.c).
 _MUSL_OWN = tuple(f"lib{name}." for name in ("c", "pthread", "rt", "m", "dl", "util", "xnet"))
 
@@ -88,7 +86,7 @@ class _LinkMap:
     paths: dict[SysrootPath, Mapped] = field(default_factory=dict)
     queue: deque[Mapped] = field(default_factory=deque)
     optional: deque[tuple[Mapped, DlopenNote]] = field(default_factory=deque)
-    calls: deque[tuple[Mapped, str]] = field(default_factory=deque)
+    callers: deque[Mapped] = field(default_factory=deque)
 
     def add(self, item: Mapped, entry: SysrootPath, *names: str) -> None:
         """Take `item` in under `names` and, as glibc does, under its soname."""
@@ -267,24 +265,27 @@ class ElfCloser:
 
     def _load_all(self, link_map: _LinkMap) -> None:
         """Breadth first through DT_NEEDED; only then, as a program would, through dlopen."""
-        while link_map.queue or link_map.optional or link_map.calls:
+        while link_map.queue or link_map.optional or link_map.callers:
             while link_map.queue:
                 item = link_map.queue.popleft()
                 for name in item.info.needed:
                     self._load(link_map, item, name, "DT_NEEDED")
                 link_map.optional.extend((item, note) for note in item.info.dlopen)
-                link_map.calls.extend((item, call) for call in item.info.calls)
+                link_map.callers.append(item)
             if link_map.optional:
                 self._load_optional(link_map, *link_map.optional.popleft())
-            elif link_map.calls:
-                self._load_for_call(link_map, *link_map.calls.popleft())
+            elif link_map.callers:
+                self._load_for_calls(link_map, link_map.callers.popleft())
 
-    def _load_for_call(self, link_map: _LinkMap, item: Mapped, call: str) -> None:
-        """What glibc opens, by its own search path, when `item` makes the call."""
+    def _load_for_calls(self, link_map: _LinkMap, item: Mapped) -> None:
+        """What glibc opens, by its own search path, for the calls that `item` makes."""
         libc = link_map.names.get(LIBC)
-        if libc is None or item.info.soname in _SERVES_CALLS:
+        if libc is None or item.info.soname in SERVES_CALLS:
             return
-        for name in opened_by_libc(call, libc[0].path):
+        wishes = [(call, UNWINDER) for call in item.info.calls]
+        if has_services_apart(libc[0].path):
+            wishes += name_services(self._libraries.strings(item.path, item.info))
+        for call, name in wishes:
             self._load(link_map, item, name, call, opener=libc[0])
 
     def _load_optional(self, link_map: _LinkMap, item: Mapped, note: DlopenNote) -> None:

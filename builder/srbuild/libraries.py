@@ -77,6 +77,12 @@ class Libraries:
         self._facts[key] = info
         return info
 
+    def strings(self, real: SysrootPath, info: ElfInfo) -> bytes:
+        """The dynamic string table of the file at `real`."""
+        offset, size = info.strings
+        with self._sysroot.open(real) as file:
+            return os.pread(file.fileno(), size, offset)
+
     def library(self, real: SysrootPath, abi: Abi) -> ElfInfo:
         """The facts of a shared library for `abi`; UnusableError when it is none."""
         info = self.info(real)

@@ -61,8 +61,10 @@ def run_inside(root: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def not_found(root: Path, loader: str, path: str) -> list[str]:
-    """What the tree's own loader does not find for the program or library at `path`."""
+def listed(root: Path, loader: str, path: str) -> tuple[set[str], list[str]]:
+    """(Paths that the tree's own loader maps for the file at `path`, what it does not find)."""
     done = run_inside(root, loader, "--list", path)
     missing = re.findall(r"^\t(\S+) => not found", done.stdout, re.MULTILINE)
-    return missing or ([done.stderr.strip() or "?"] if done.returncode else [])
+    if done.returncode and not missing:
+        missing = [done.stderr.strip() or "?"]
+    return set(re.findall(r"(/\S+) \(0x", done.stdout)), missing

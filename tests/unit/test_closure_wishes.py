@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from srbuild.closure import ElfCloser
-from srbuild.formats.elf import SERVED_CALLS, read_elf
+from srbuild.formats.elf import UNWINDING, read_elf
 from srbuild.formats.ldconf import Include, LibraryDir, parse_ld_so_conf, parse_musl_path
 from srbuild.formats.script import Shebang, parse_shebang
 from srbuild.host.sysroot import Sysroot
@@ -269,7 +269,7 @@ def test_the_machines_own_programs() -> None:
             continue
         real = {str(Path(p).resolve()) for p in re.findall(r"(/\S+) \(0x", listed.stdout)}
         loader = str(Path(info.interp).resolve())
-        later = {str(f.path) for f in closure.new if f.reasons[0].how in SERVED_CALLS}
+        later = {str(f.path) for f in closure.new if f.reasons[0].how in UNWINDING}
         mapped = {p for p in files(closure) if "glibc-hwcaps" not in p} - (later - real)
         assert mapped - {str(path.resolve()), loader} == real - {loader}, path
         assert closure.missing == (), path

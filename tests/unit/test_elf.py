@@ -311,6 +311,7 @@ def test_every_class_and_byte_order(byte_order: str, bits: int, tmp_path: Path) 
         soname="libself.so",
         needed=("liba.so.1",),
         is_dynamic=True,
+        strings=(data.index(b"\0liba.so.1\0"), len(b"\0liba.so.1\0libself.so\0")),
     )
     assert read_elf(data) == want
     assert info_of(path) == want

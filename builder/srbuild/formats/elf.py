@@ -31,27 +31,11 @@ DF_1_PIE = 0x08000000
 NT_FDO_DLOPEN = 0x407C0C0A
 PRIORITIES = ("required", "recommended", "suggested")
 
-# Calls that glibc serves by opening a further library; ends of names, `_r` left out.
-SERVED_CALLS = (
-    "pthread_cancel",
-    "pthread_exit",
-    "thrd_exit",
-    "backtrace",
-    "getaddrinfo",
-    "getnameinfo",
-    "gethostbyname",
-    "gethostbyaddr",
-    "getpwnam",
-    "getpwuid",
-    "getgrnam",
-    "getgrgid",
-    "initgroups",
-    "getgrouplist",
-    "getservbyname",
-)
+# Calls for which glibc opens libgcc_s, and ends of names that tell of them in fewer searches.
+UNWINDING = ("pthread_cancel", "pthread_exit", "thrd_exit", "backtrace")
+_UNWINDING_ENDS = (b"pthread_cancel\0", b"d_exit\0", b"backtrace\0")
 
 _MAGIC = b"\x7fELF"
-_CALL_ENDS = [(name, (f"{name}\0".encode(), f"{name}_r\0".encode())) for name in SERVED_CALLS]
 _EHDR64 = Struct("<16xHHIQQQIHHHHHH")
 _PHDR64 = Struct("<IIQQQQQQ")
 _DYN64 = Struct("<QQ")
@@ -83,7 +67,8 @@ class ElfInfo:
     """The loader's facts about one ELF file; plain tuples, strings and numbers.
 
     `machine`, `type`, `flags` are e_machine, e_type and e_flags, `flags_1` is DT_FLAGS_1.
-    `calls` are those of SERVED_CALLS that its dynamic string table holds, made or offered.
+    `calls` are those of UNWINDING that its dynamic string table holds, which lies in the file
+    at `strings` (offset, size).
     Paths are as written, without any substitution; foreign bytes are surrogate escapes.
     """
 
@@ -100,6 +85,7 @@ class ElfInfo:
     flags_1: int = 0
     is_dynamic: bool = False
     calls: tuple[str, ...] = ()
+    strings: tuple[int, int] = (0, 0)
     dlopen: tuple[DlopenNote, ...] = ()
 
     @property
@@ -290,7 +276,7 @@ def _gather(
         elif segment.type == PT_DYNAMIC:
             is_dynamic = True
     values = _dynamic_values(tags) if is_dynamic else {}
-    text, calls = _strings(read, segments, values)
+    text, calls, place = _strings(read, segments, values)
     return ElfInfo(
         bare.bits,
         bare.endian,
@@ -305,6 +291,7 @@ def _gather(
         flags_1=values.get(DT_FLAGS_1, [0])[-1],
         is_dynamic=is_dynamic,
         calls=calls,
+        strings=place,
         dlopen=tuple(notes),
     )
 
@@ -321,11 +308,11 @@ def _dynamic_values(tags: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
 
 def _strings(
     read: _Reader, segments: Sequence[_Segment], values: dict[int, list[int]]
-) -> tuple[Callable[[int], str], tuple[str, ...]]:
-    """A function from an offset in the dynamic string table to the string there; the calls."""
+) -> tuple[Callable[[int], str], tuple[str, ...], tuple[int, int]]:
+    """A function from an offset in the dynamic string table to the string; calls; its place."""
     what = "dynamic string table"
     if not any(tag in values for tag in (DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH)):
-        return lambda _: "", ()
+        return lambda _: "", (), (0, 0)
     if DT_STRTAB not in values or DT_STRSZ not in values:
         raise ElfFormatError(f"it names libraries but has no {what}")
     vaddr, size = values[DT_STRTAB][-1], values[DT_STRSZ][-1]
@@ -349,12 +336,15 @@ def _strings(
         part = _part(read, start + offset, min(_MAX_STRING, size - offset), what)
         return _string(part, 0, what)
 
-    return text, _calls(read(start, min(size, _MAX_STRTAB)) if whole is None else whole)
+    table = read(start, min(size, _MAX_STRTAB)) if whole is None else whole
+    return text, _calls(table), (start, len(table))
 
 
 def _calls(table: bytes) -> tuple[str, ...]:
-    """The SERVED_CALLS in a string table. Names may be ends of others: linkers merge them."""
-    return tuple(name for name, ends in _CALL_ENDS if any(end in table for end in ends))
+    """Those of UNWINDING in a string table. Linkers let a name be the end of another one."""
+    if not any(end in table for end in _UNWINDING_ENDS):
+        return ()
+    return tuple(name for name in UNWINDING if f"{name}\0".encode() in table)
 
 
 def _string(raw: bytes, offset: int, what: str) -> str:
