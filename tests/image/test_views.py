@@ -13,8 +13,9 @@ from srbuild.errors import Origin
 from srbuild.image import write_image
 from srbuild.layers import split_layers
 from srbuild.manifest import Entry, Inline, Manifest, Reason, Symlink
+from srbuild.outputs import sidecar_path
 from srbuild.paths import ImagePath
-from srbuild.sidecar import sidecar_path, to_json
+from srbuild.sidecar import to_json
 from support.images import entry, file_at, manifest_of, sample
 
 Run = Callable[..., tuple[int, str, str]]
