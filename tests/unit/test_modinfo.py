@@ -76,19 +76,37 @@ def test_softdep_text(text: str, softdep: Softdep) -> None:
     assert split_softdep(text) == softdep
 
 
+WANTED = {
+    "alias": EXPECTED.aliases,
+    "firmware": EXPECTED.firmware,
+    "softdep": EXPECTED.softdeps,
+    "weakdep": EXPECTED.weakdeps,
+    "depends": (",".join(EXPECTED.depends),),
+    "vermagic": (EXPECTED.vermagic,),
+}
+
+
+def told_by_modinfo(path: Path) -> dict[str, list[str]]:
+    """Field → values as kmod's modinfo prints them.
+
+    On a busy machine modinfo was seen to print nothing and exit with 0; then it is asked again.
+    """
+    for _ in range(5):
+        told: dict[str, list[str]] = {}
+        for line in run("modinfo", str(path)).splitlines():
+            key, _, value = line.partition(":")
+            told.setdefault(key, []).append(value.strip())
+        if len(told) > 1:  # more than the file's name
+            return told
+    raise AssertionError(f"modinfo says nothing of {path}")
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_agrees_with_modinfo(tmp_path: Path, bits: int) -> None:
     path = tmp_path / "e1000.ko"
     path.write_bytes(kmod_elf(INFO, bits=bits))
-    for key, values in {
-        "alias": EXPECTED.aliases,
-        "firmware": EXPECTED.firmware,
-        "softdep": EXPECTED.softdeps,
-        "weakdep": EXPECTED.weakdeps,
-        "depends": (",".join(EXPECTED.depends),),
-        "vermagic": (EXPECTED.vermagic,),
-    }.items():
-        assert tuple(run("modinfo", "-F", key, str(path)).splitlines()) == values
+    told = told_by_modinfo(path)
+    assert {key: tuple(told[key]) for key in told if key in WANTED} == WANTED
 
 
 def test_agrees_with_modinfo_on_what_gcc_makes(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ DEVNAME_HEADER = "# Device nodes to trigger on-demand module loading.\n"
 
 _WILDCARDS = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"(\[[^\]]*\])")
-_EARLY_WILDCARD = r"[^:*?\[\n]*[*?\[]"
+_NO_FAMILY = r"(?::|[^:*?\[\n]*[*?\[])"
 _DEVICE_NUMBER = re.compile(r"(char|block)-major-([0-9]+)-([0-9]+)")
 
 
@@ -99,10 +99,10 @@ class Aliases:
         return found
 
     def _of_family(self, family: str) -> list[tuple[str, str]]:
-        """The aliases that begin with `family:`; for "", those with a wildcard before a colon."""
+        """The aliases that begin with `family:`; for "", those with a wildcard before any colon."""
         known = self._patterns.get(family)
         if known is None:
-            start = rf"{re.escape(family).replace('_', '[-_]')}:" if family else _EARLY_WILDCARD
+            start = rf"{re.escape(family).replace('_', '[-_]')}:" if family else _NO_FAMILY
             # A pattern that begins with plain characters is searched five times as fast as `^`.
             lines = re.compile(rf"\nalias ({start}.*) (\S+)$", re.MULTILINE)
             known = self._patterns[family] = lines.findall(self._text)
