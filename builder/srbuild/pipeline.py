@@ -21,6 +21,7 @@ from srbuild.host.cache import ContentCache, FactStore
 from srbuild.host.files import Draft
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot
+from srbuild.host.unpack import open_tree
 from srbuild.layers import FORMAT, Layers, split_layers
 from srbuild.manifest import File, Inline, Manifest, Package
 from srbuild.outputs import is_current, record_output, sidecar_path
@@ -82,7 +83,8 @@ def prepare(config: Config, catalog: Catalog, part: Part = "all") -> Prepared:
     if part == "site":
         manifest = collect_site(plan)
     else:
-        manifest = collect_manifest(plan, Sysroot(config.sysroot), facts)
+        root = open_tree(config.sysroot, config.cache, facts, config.arch)
+        manifest = collect_manifest(plan, Sysroot(root), facts)
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression
@@ -142,8 +144,8 @@ def input_key(prepared: Prepared) -> str:
     Files of the sysroot count by their identity, so nothing is read for it.
     """
     manifest, config = prepared.manifest, prepared.config
-    rows: list[object] = [FORMAT, config.compression, config.mtime]
-    rows += [manifest.kernel, manifest.notes, [astuple(package) for package in manifest.packages]]
+    rows: list[object] = [FORMAT, "sidecar/2", config.compression, config.mtime]
+    rows += [manifest.kernels, manifest.notes, [astuple(package) for package in manifest.packages]]
     for path, entry in manifest.entries.items():
         content = entry.content
         if isinstance(content, Inline):
@@ -174,7 +176,7 @@ def _used_packages(prepared: Prepared) -> tuple[Package, ...]:
 
 def _without_site(manifest: Manifest) -> Manifest:
     entries = {path: e for path, e in manifest.entries.items() if e.segment != SITE}
-    return Manifest(entries, manifest.kernel, manifest.notes, manifest.packages)
+    return replace(manifest, entries=entries)
 
 
 def _saved(facts: FactStore) -> tuple[str, ...]:
