@@ -320,9 +320,7 @@ class _Draft:
         """Put what the plan wants of its kernels; their versions, newest first."""
         versions = plan.config.kernels
         with collect(self._errors):
-            kernels = open_kernels(
-                self.sysroot, versions, Origin("--kernel") if versions else None
-            )
+            kernels = open_kernels(self.sysroot, versions, Origin("--kernel") if versions else None)
             for kernel in kernels:
                 self._add_kmods(plan, kernel, facts)
             return tuple(kernel.version for kernel in kernels)
@@ -354,7 +352,8 @@ class _Draft:
         self._notes += closure.notes
         for missing in closure.missing:
             wanted = f"\n  wanted by {tell((missing.reason,))}"
-            self._errors.append(MissingInputError(missing.detail + wanted, missing.hint))
+            hint = missing.hint or self._supply.kmod_hint()
+            self._errors.append(MissingInputError(missing.detail + wanted, hint))
 
     # --- errors and the end -------------------------------------------------------------------
 
