@@ -146,7 +146,12 @@ def _parse_json(text: str) -> Hardware:
     )
 
 
+def is_modalias(text: str) -> bool:
+    """Whether `text` has the form of a modalias, `BUS:…`: printable ASCII on one line."""
+    return bool(_MODALIAS.fullmatch(text))
+
+
 def _check_modalias(text: object, place: str) -> str:
-    if not isinstance(text, str) or not _MODALIAS.fullmatch(text):
+    if not isinstance(text, str) or not is_modalias(text):
         raise ValueError(f"{place}: {text!r} is no modalias")
     return text

@@ -44,6 +44,7 @@ def sysfs(tmp_path: Path) -> Path:
     for slot, modalias in {"0:1": NIC, "0:2": DISK, "0:3": DISK}.items():
         write(sysfs / f"devices/pci/{slot}/modalias", f"{modalias}\n".encode())
     write(sysfs / "devices/pci/0:4/modalias", b"")
+    write(sysfs / "devices/pci/0:5/modalias", b"acme\xff:1\n")
     card = sysfs / "devices/pci/0:1/net/eth0"
     write(card / "address", b"52:54:00:00:00:01\n")
     (card / "device").symlink_to("../..")

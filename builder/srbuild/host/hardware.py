@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srbuild.errors import MissingInputError
-from srbuild.hardware import Card, Hardware
+from srbuild.hardware import Card, Hardware, is_modalias
 from srbuild.paths import HostPath
 
 SYSFS = Path("/sys")
@@ -33,7 +33,7 @@ def collect_hardware(sysfs: HostPath = SYSFS) -> Hardware:
 
 def _modaliases(devices: HostPath) -> Iterator[str]:
     for folder, _, names in os.walk(devices):
-        if "modalias" in names and (text := _read(Path(folder, "modalias"))):
+        if "modalias" in names and is_modalias(text := _read(Path(folder, "modalias"))):
             yield text
 
 
