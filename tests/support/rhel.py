@@ -16,6 +16,7 @@ from support.trees import Tree
 LIBDIR = "/usr/lib64"
 LIBRARIES = {
     "libc.so.6": (),
+    "libnss_files.so.2": ("libc.so.6",),
     "libqb.so.100": ("libc.so.6",),
     "libcpg.so.4": ("libqb.so.100",),
     "libopeniscsiusr.so.0": ("libc.so.6",),

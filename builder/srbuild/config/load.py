@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from srbuild.catalog import Catalog
+from srbuild.config.cache import cache_folder
 from srbuild.config.cluster import CHOSEN_KINDS, Cluster, load_cluster
 from srbuild.config.convert import Reader, collect, read_toml, suggest
 from srbuild.config.kernels import read_kernels
@@ -174,7 +175,7 @@ def load_config(
         output=Path(_value(asked, "output") or f"{name}.img"),
         compression=compression,
         mtime=mtime,
-        cache=_cache(asked.get("cache"), environ),
+        cache=cache_folder(_value(asked, "cache"), environ),
         only_node=only_node,
         cpu=asked.get("cpu"),
         features=_several("features", options, environ, recipe.features, source),
@@ -397,14 +398,3 @@ def _name(
         hint = "64 letters, digits, '.', '_' and '-' at most"
         errors.append(ConfigError(f"{wish.value!r} is no image's name", hint, wish.origin))
     return wish.value
-
-
-def _cache(wish: Wish | None, environ: Mapping[str, str]) -> HostPath | None:
-    """The cache's folder: as asked (`none` for none), else as the XDG base directories say."""
-    if wish is not None:
-        return None if wish.value == "none" else Path(wish.value)
-    base = environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):  # the specification has relative ones ignored
-        return Path(base) / "srbuild"
-    home = environ.get("HOME", "")
-    return Path(home) / ".cache" / "srbuild" if home.startswith("/") else None
