@@ -17,6 +17,7 @@ IMAGE_PACKAGES = $(if $(PYTHON),,python3-venv) kmod libarchive13 mmdebstrap
 LINT_PACKAGES = busybox-static dash shellcheck
 TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio e2fsprogs gcc gfs2-utils \
 	gzip libarchive-tools libc6-dev lz4 python3 qemu-system-x86 util-linux xz-utils zstd
+MATRIX_PACKAGES = $(TEST_PACKAGES) qemu-system-arm
 BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio util-linux zstd
 
 # The first Python that is new enough and can make a virtual environment; empty when there is none.
@@ -45,7 +46,7 @@ lint: build/.lint-packages $(VENV)/.complete ## Check the sources without runnin
 bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, as root: [N=10 rounds]
 	@$(VENV)/bin/python -m tests.bench -n $(N)
 
-matrix: build/.test-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
+matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
 	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
 	@$(PYTEST) -q -m 'matrix or boot' $(if $(ROW),-k '$(ROW)')
 

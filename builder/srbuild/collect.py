@@ -25,7 +25,7 @@ from srbuild.facts import elf_facts, kmod_facts
 from srbuild.formats.ldcache import build_ldcache
 from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
-from srbuild.kernel import KernelTree, open_kernel
+from srbuild.kernel import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
@@ -87,7 +87,7 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         data = build_ldcache(closer.cache_entries, machine.endian if machine else "little")
         draft.put(LD_CACHE, Inline(data), "base", Reason("ld.so.conf", SKELETON))
     draft.check_choices(config, closer)
-    return draft.finish(draft.add_kernel(plan, facts))
+    return draft.finish(*draft.add_kernels(plan, facts))
 
 
 def collect_site(plan: Plan) -> Manifest:
@@ -95,7 +95,7 @@ def collect_site(plan: Plan) -> Manifest:
     draft = _Draft(None, ())
     for file in render_site(plan):
         draft.add_rendered(file, "site")
-    return draft.finish("")
+    return draft.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,21 +316,20 @@ class _Draft:
 
     # --- kernel -------------------------------------------------------------------------------
 
-    def add_kernel(self, plan: Plan, facts: FactStore) -> str:
-        """Put what the plan wants of its kernel; that one's version, "" when there is none."""
-        version = plan.config.kernel
+    def add_kernels(self, plan: Plan, facts: FactStore) -> tuple[str, ...]:
+        """Put what the plan wants of its kernels; their versions, newest first."""
+        versions = plan.config.kernels
         with collect(self._errors):
-            kernel = open_kernel(
-                self.sysroot, version or "", Origin("--kernel") if version else None
-            )
-            self._add_kmods(plan, kernel, facts)
-            return kernel.version
-        return ""
+            kernels = open_kernels(self.sysroot, versions, Origin("--kernel") if versions else None)
+            for kernel in kernels:
+                self._add_kmods(plan, kernel, facts)
+            return tuple(kernel.version for kernel in kernels)
+        return ()
 
     def _add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
         """Put the kernel modules, their indexes and their firmware."""
         wishes = [
-            kmod.Wish(r.name, Reason("kmod", r.origin), r.optional)
+            kmod.Wish(r.name, Reason("kmod", r.origin), r.optional, r.narrow)
             for r in plan.requests
             if isinstance(r, Kmod)
         ]
@@ -339,7 +338,8 @@ class _Draft:
             for r in plan.requests
             if isinstance(r, Firmware)
         ]
-        closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts))
+        modaliases = plan.config.modaliases or ()
+        closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases)
         for file in (*closure.kmods, *closure.firmware):
             content = self._read(file.source, file.reasons[0], file.unpack)
             if content is not None:
@@ -352,7 +352,8 @@ class _Draft:
         self._notes += closure.notes
         for missing in closure.missing:
             wanted = f"\n  wanted by {tell((missing.reason,))}"
-            self._errors.append(MissingInputError(missing.detail + wanted, missing.hint))
+            hint = missing.hint or self._supply.kmod_hint()
+            self._errors.append(MissingInputError(missing.detail + wanted, hint))
 
     # --- errors and the end -------------------------------------------------------------------
 
@@ -361,9 +362,10 @@ class _Draft:
         hint = self._supply.hint(name, [origin] if origin else []) if name else ""
         self._errors.append(MissingInputError(message, hint, origin))
 
-    def finish(self, kernel: str) -> Manifest:
+    def finish(self, *kernels: str) -> Manifest:
         """The finished manifest: sorted, with every directory above every entry.
 
+        Of several `kernels` the first is the one that nodes boot unless told otherwise.
         Raises everything that went wrong, if anything did.
         """
         for path, draftee in list(self.entries.items()):
@@ -379,7 +381,8 @@ class _Draft:
             path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
             for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
         }
-        return Manifest(entries, kernel, tuple(_distinct(self._notes)))
+        notes = tuple(_distinct(self._notes))
+        return Manifest(entries, kernels[0] if kernels else "", notes, kernels=kernels)
 
 
 def _new_dir(path: str) -> Dir:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from srbuild.errors import MissingInputError, Origin
+from srbuild.errors import MissingInputError, Origin, SrbuildError, raise_all
 from srbuild.formats.kmodfile import split_suffix, unpack
 from srbuild.formats.kmodindex import (
     Aliases,
@@ -136,6 +136,28 @@ def open_kernel(sysroot: Sysroot, version: str = "", origin: Origin | None = Non
     tree = KernelTree(sysroot, chosen, next(base for base in bases if sysroot.names(base)))
     _ = tree.deps  # a kernel that depmod has not seen is no kernel to build for
     return tree
+
+
+def open_kernels(
+    sysroot: Sysroot, versions: Sequence[str], origin: Origin | None = None
+) -> tuple[KernelTree, ...]:
+    """The kmods of each kernel of `versions`, newest first, each once.
+
+    `all` stands for every kernel of the sysroot, no version for its newest. Raises what
+    `open_kernel` does, for all of them together.
+    """
+    known = kernel_versions(sysroot)
+    wanted = known if "all" in versions and known else versions or [""]
+    trees: dict[str, KernelTree] = {}
+    errors: list[SrbuildError] = []
+    for version in wanted:
+        try:
+            tree = open_kernel(sysroot, version, origin)
+            trees[tree.version] = tree
+        except MissingInputError as error:
+            errors.append(error)
+    raise_all(errors)
+    return tuple(sorted(trees.values(), key=lambda tree: _version_key(tree.version))[::-1])
 
 
 def load_modinfo(

@@ -42,11 +42,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Somebody wants a kmod (or a firmware file). An optional one may be absent."""
+    """Somebody wants a kmod (or a firmware file). An optional one may be absent.
+
+    With `narrow`, `=DIR` stands for the drivers below DIR that match a device's modalias.
+    """
 
     name: str
     reason: Reason
     optional: bool = False
+    narrow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +110,17 @@ def close_kmods(
     wishes: Iterable[Wish],
     firmware: Iterable[Wish] = (),
     facts: MutableMapping[Identity, ModInfo] | None = None,
+    modaliases: Iterable[str] = (),
 ) -> KmodClosure:
     """The closure of `wishes` and of the `firmware` asked for by name.
 
+    `modaliases` are the devices that narrow wishes are about.
     `facts` keeps what was read of a kmod, by file identity, for the next call. What is not
     found is collected in `missing`; nothing is raised for it, but MissingInputError is for a
     damaged modules.dep.
     """
     dirs = firmware_dirs(tree.sysroot, tree.version)
-    closure = _Closure(tree, {} if facts is None else facts, dirs)
+    closure = _Closure(tree, {} if facts is None else facts, dirs, tuple(modaliases))
     for wish in wishes:
         closure.wish(wish)
     closure.follow()
@@ -139,6 +145,8 @@ class _Closure:
     tree: KernelTree
     facts: MutableMapping[Identity, ModInfo]
     firmware_dirs: tuple[str, ...]
+    modaliases: tuple[str, ...] = ()
+    _drivers: frozenset[str] | None = None  # of the modaliases; looked up when first needed
     chosen: dict[str, _Chosen] = field(default_factory=dict)
     queue: deque[str] = field(default_factory=deque)  # chosen, but not looked into
     firmware: dict[ImagePath, KmodFile] = field(default_factory=dict)
@@ -151,6 +159,9 @@ class _Closure:
     def wish(self, wish: Wish) -> None:
         """Choose all that `wish` names."""
         names = self._names(wish.name)
+        if names and wish.narrow and wish.name.startswith("="):
+            self._choose_drivers(wish, names)
+            return
         for name in names:
             self._choose(name, wish.reason)
         if names or self._take_builtin(wish.name):
@@ -165,6 +176,19 @@ class _Closure:
                 f"kernel {kernel} has no kmod, alias or built-in {wish.name}",
                 _suggestion(wish.name, self.tree),
             )
+
+    def _choose_drivers(self, wish: Wish, names: tuple[str, ...]) -> None:
+        """Of `names`, choose what the inventoried devices ask for."""
+        if self._drivers is None:
+            found = (name for alias in self.modaliases for name in self.tree.aliases.find(alias))
+            self._drivers = frozenset(found)
+        drivers = [name for name in names if name in self._drivers]
+        for name in drivers:
+            self._choose(name, wish.reason)
+        if not drivers:
+            kernel = self.tree.version
+            note = f"no kmod of {wish.name} in kernel {kernel} is for the inventoried hardware"
+            self.notes[note] = None
 
     def follow(self) -> None:
         """Look into every chosen kmod, and choose what it leads to, until nothing is new."""

@@ -103,14 +103,16 @@ class Package:
 class Manifest:
     """All entries, sorted by path, and what else is worth telling.
 
-    `notes` are sentences for the user about things left out by rule (a recommended dlopen
-    library that the sysroot lacks, say); an unmet requirement is never a note.
+    `kernels` are the versions whose kmods it has, newest first, and `kernel` is the first of
+    them, empty for none. `notes` are sentences for the user about things left out by rule (a
+    recommended dlopen library that the sysroot lacks, say); an unmet requirement is never a note.
     """
 
     entries: Mapping[ImagePath, Entry]
     kernel: str
     notes: tuple[str, ...] = ()
     packages: tuple[Package, ...] = field(default=())
+    kernels: tuple[str, ...] = ()
 
     @property
     def has_secret(self) -> bool:

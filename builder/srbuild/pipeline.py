@@ -21,6 +21,7 @@ from srbuild.host.cache import ContentCache, FactStore
 from srbuild.host.files import Draft
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot
+from srbuild.host.unpack import open_tree
 from srbuild.layers import FORMAT, Layers, split_layers
 from srbuild.manifest import File, Inline, Manifest, Package
 from srbuild.outputs import is_current, record_output, sidecar_path
@@ -40,13 +41,17 @@ SITE = "site"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything up to the writing: what `srbuild check` looks at."""
+    """Everything up to the writing: what `srbuild check` looks at.
+
+    `root` is the directory of the sysroot, unpacked if need be; None for a site part.
+    """
 
     config: Config
     plan: Plan
     manifest: Manifest
     layers: Layers
     facts: FactStore
+    root: HostPath | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,15 @@ def prepare(config: Config, catalog: Catalog, part: Part = "all") -> Prepared:
     facts = FactStore(config.cache / "facts" if config.cache else None)
     plan = make_plan(config, catalog, find_spine())
     if part == "site":
-        manifest = collect_site(plan)
+        root, manifest = None, collect_site(plan)
     else:
-        manifest = collect_manifest(plan, Sysroot(config.sysroot), facts)
+        root = open_tree(config.sysroot, config.cache, facts, config.arch)
+        manifest = collect_manifest(plan, Sysroot(root), facts)
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression
     layers = split_layers(manifest, compression=name, level=level, mtime=config.mtime)
-    return Prepared(config, plan, manifest, layers, facts)
+    return Prepared(config, plan, manifest, layers, facts, root)
 
 
 def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
@@ -125,9 +131,10 @@ def _refuse_inputs(prepared: Prepared) -> None:
     config = prepared.config
     files = (entry.content for entry in prepared.manifest.entries.values())
     sources = {(f.identity.dev, f.identity.ino) for f in files if isinstance(f, File)}
-    if config.cluster:
+    given = [config.cluster.origin.source] if config.cluster else []
+    for path in (*map(HostPath, given), config.sysroot):
         with contextlib.suppress(OSError):
-            status = os.stat(config.cluster.origin.source)
+            status = os.stat(path)
             sources.add((status.st_dev, status.st_ino))
     for path in (config.output, sidecar_path(config.output)):
         with contextlib.suppress(OSError):
@@ -142,8 +149,8 @@ def input_key(prepared: Prepared) -> str:
     Files of the sysroot count by their identity, so nothing is read for it.
     """
     manifest, config = prepared.manifest, prepared.config
-    rows: list[object] = [FORMAT, config.compression, config.mtime]
-    rows += [manifest.kernel, manifest.notes, [astuple(package) for package in manifest.packages]]
+    rows: list[object] = [FORMAT, "sidecar/2", config.compression, config.mtime]
+    rows += [manifest.kernels, manifest.notes, [astuple(package) for package in manifest.packages]]
     for path, entry in manifest.entries.items():
         content = entry.content
         if isinstance(content, Inline):
@@ -157,8 +164,8 @@ def input_key(prepared: Prepared) -> str:
 
 def _used_packages(prepared: Prepared) -> tuple[Package, ...]:
     """The sysroot's packages that have files in the image."""
-    root = prepared.config.sysroot
-    if not root.is_dir():  # a site part needs none
+    root = prepared.root
+    if root is None:
         return ()
     sysroot = Sysroot(root)
     prefix = sysroot.host(SysrootPath("/"))
@@ -174,7 +181,7 @@ def _used_packages(prepared: Prepared) -> tuple[Package, ...]:
 
 def _without_site(manifest: Manifest) -> Manifest:
     entries = {path: e for path, e in manifest.entries.items() if e.segment != SITE}
-    return Manifest(entries, manifest.kernel, manifest.notes, manifest.packages)
+    return replace(manifest, entries=entries)
 
 
 def _saved(facts: FactStore) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ in a sysroot is found by `collect`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from srbuild.bootmodule import Module, Option
 from srbuild.catalog import Catalog
@@ -56,10 +56,19 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
     requests = (
         *_spine_requests(spine),
         *_tables(config, modules, spine),
-        *(request for module in modules for request in _module_requests(module)),
+        *_narrowed(config, [r for module in modules for r in _module_requests(module)]),
         *(Kmod(name, False, Origin("recipe or --kmod", name)) for name in config.kmods),
     )
     return Plan(config, modules, requests)
+
+
+def _narrowed(config: Config, requests: list[Request]) -> Iterator[Request]:
+    """The modules' requests; whole subtrees of kmods give way to an inventory of hardware."""
+    for request in requests:
+        if isinstance(request, Kmod) and config.modaliases is not None:
+            yield replace(request, narrow=True)
+        else:
+            yield request
 
 
 def _chosen(config: Config) -> Iterator[str]:

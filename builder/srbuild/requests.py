@@ -52,11 +52,15 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Kmod:
-    """A kernel module by name, alias or `=subtree`; closed over, with its firmware."""
+    """A kernel module by name, alias or `=subtree`; closed over, with its firmware.
+
+    With `narrow`, a subtree stands for those of its drivers that known hardware asks for.
+    """
 
     name: str
     optional: bool
     origin: Origin
+    narrow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

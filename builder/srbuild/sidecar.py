@@ -19,7 +19,7 @@ from srbuild.paths import ImagePath, parents
 from srbuild.records import Record, make_record
 from srbuild.report import Expected, Report
 
-SCHEMA = 1
+SCHEMA = 2  # also in pipeline.input_key, for an older one to be written anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Sidecar:
     """All that the file says. `size` and `content_size` in bytes, `sha256` the image's."""
 
     kernel: str
+    kernels: tuple[str, ...]
     size: int
     sha256: str
     content_size: int
@@ -78,6 +79,7 @@ def to_json(manifest: Manifest, image: Image, report: Report) -> bytes:
     head: dict[str, Any] = {
         "schema": SCHEMA,
         "kernel": manifest.kernel,
+        "kernels": list(manifest.kernels),
         "size": image.size,
         "sha256": image.sha256,
         "content_size": report.content_size,
@@ -110,6 +112,7 @@ def from_json(data: bytes) -> Sidecar:
             )
         return Sidecar(
             kernel=str(fields["kernel"]),
+            kernels=tuple(map(str, fields["kernels"])),
             size=int(fields["size"]),
             sha256=str(fields["sha256"]),
             content_size=int(fields["content_size"]),

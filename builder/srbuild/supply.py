@@ -12,11 +12,16 @@ from srbuild.host.sysroot import Sysroot
 from srbuild.manifest import Reason
 from srbuild.paths import SysrootPath
 
-# Where the families of distributions keep their package databases.
+# Where the families of distributions keep their package databases, or say their name: images
+# often lack the former.
 _DATABASES = {
-    "debian": ("/var/lib/dpkg/status",),
-    "rhel": ("/usr/lib/sysimage/rpm", "/var/lib/rpm"),
+    "debian": ("/var/lib/dpkg/status", "/etc/debian_version"),
+    "rhel": ("/usr/lib/sysimage/rpm", "/var/lib/rpm", "/etc/redhat-release"),
 }
+_BUSYBOX = (
+    "the RHEL family has no busybox: put a static one of the same architecture at "
+    "/usr/sbin/busybox of the sysroot (Debian's busybox-static, Fedora's busybox)"
+)
 
 
 class Supply:
@@ -52,11 +57,19 @@ class Supply:
         if owners:
             names = dict.fromkeys(package.name for package in owners)
             return f"install {' or '.join(names)} in the sysroot again"
+        if name.rpartition("/")[2] == "busybox" and self._family() == ["rhel"]:
+            return _BUSYBOX
         modules = [self._modules[o.source] for o in wishes if o.source in self._modules]
         names = dict.fromkeys(name for module in modules for name in self._named_by(module))
         if names:
             return f"install {', '.join(names)} in the sysroot, with all that it depends on"
         return "install the package that has it in the sysroot"
+
+    def kmod_hint(self) -> str:
+        """Where a kmod that a kernel lacks may be; empty when nothing is known of it."""
+        if self._family() == ["rhel"]:
+            return "install kernel-modules and kernel-modules-extra in the sysroot, then run depmod"
+        return ""
 
     def _named_by(self, module: Module) -> Iterable[str]:
         """The packages of `module`, for the sysroot's family of distributions if that is known."""

@@ -89,7 +89,7 @@ def test_defaults(load) -> None:
         modules=(),
         kmods=(),
         sysroot=Path("/"),
-        kernel=None,
+        kernels=(),
         cluster=None,
         values={},
         output=Path("srbuild.img"),
@@ -133,7 +133,7 @@ def test_everything_from_the_environment(load, tmp_path: Path) -> None:
         modules=("ssh", "tools"),
         kmods=("a", "b"),
         sysroot=Path("/root-tree"),
-        kernel="6.1.0",
+        kernels=("6.1.0",),
         cluster=None,
         values={},
         output=Path("/out.img"),
@@ -165,7 +165,7 @@ def test_the_cluster_file_names_the_modules(load) -> None:
 def test_precedence(load) -> None:
     environ = {"SRBUILD_COMPRESSION": "gzip", "SRBUILD_NAME": "env", "SRBUILD_KERNEL": "1"}
     config = load(environ, image="mine", name="flag")
-    assert (config.name, config.compression, config.kernel) == ("flag", ("gzip", 6), "1")
+    assert (config.name, config.compression, config.kernels) == ("flag", ("gzip", 6), ("1",))
     config = load({"SRBUILD_FS": "nfs"}, image="mine", fs="gfs2")
     assert config.fs == "gfs2"
     assert load({"SRBUILD_FS": "nfs"}, image="mine").fs == "nfs"

@@ -18,8 +18,9 @@ from srbuild.lab.scenario import Inputs, Lab, Scenario
 from srbuild.lab.scenarios import gfs2_iscsi
 
 SIDECAR = {
-    "schema": 1,
+    "schema": 2,
     "kernel": "6.1.0-1",
+    "kernels": ["6.1.0-1"],
     "size": 0,
     "sha256": "",
     "content_size": 0,

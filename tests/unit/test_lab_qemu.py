@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from srbuild.errors import ToolError, VerifyError
+from srbuild.errors import MissingInputError, ToolError, VerifyError
 from srbuild.formats.cpio import CpioReader, CpioWriter
-from srbuild.lab import qemu
 from srbuild.lab.qemu import (
     Disk,
     Ending,
@@ -23,6 +22,7 @@ from srbuild.lab.qemu import (
     Vm,
     command,
     join_initrds,
+    kernel_machine,
     new_link,
     wait_until,
 )
@@ -55,6 +55,26 @@ def test_command_boots_kernel_and_initrd_without_display_or_default_devices() ->
     assert after(args, "-append") == ["console=ttyS0 a=b"]
     assert {"-nodefaults", "-no-reboot", "-no-user-config"} <= set(args)
     assert after(args, "-accel") == ["tcg"]
+
+
+def test_an_arm64_machine_has_its_own_board_and_ports() -> None:
+    args = args_of(machine(arch="aarch64"))
+    assert args[0] == "qemu-system-aarch64"
+    assert after(args, "-M") == ["virt"]
+    assert "pci-serial,chardev=control" in after(args, "-device")
+    assert after(args, "-serial") == ["chardev:serial"]
+
+
+def test_the_kernel_says_what_machine_it_is_for(tmp_path: Path) -> None:
+    kernel = tmp_path / "vmlinuz"
+    kernel.write_bytes(bytes(0x202) + b"HdrS" + bytes(100))
+    assert kernel_machine(kernel) == "x86_64"
+    kernel.write_bytes(bytes(0x38) + b"ARMd" + bytes(1000))
+    assert kernel_machine(kernel) == "aarch64"
+    for other in (b"", b"MZ\0\0zimg" + bytes(2000), bytes(0x204)):
+        kernel.write_bytes(other)
+        with pytest.raises(MissingInputError, match="no kernel that the lab can boot"):
+            kernel_machine(kernel)
 
 
 def test_first_serial_port_is_a_file_and_second_a_socket() -> None:
@@ -117,7 +137,7 @@ class Fake:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         self.folder = tmp_path
-        tool = tmp_path / "bin" / qemu.QEMU
+        tool = tmp_path / "bin" / machine().qemu
         tool.parent.mkdir()
         tool.write_text(f"#!/bin/sh\n{body}\n")
         tool.chmod(0o755)

@@ -20,9 +20,26 @@ _OPTIONS = (
     click.option(
         "--container", metavar="NAME", help="What the root runs in; none: its init takes over."
     ),
-    click.option("--sysroot", metavar="DIR", help="Root tree that files come from.  [default: /]"),
     click.option(
-        "--kernel", metavar="VERSION", help="Kernel to build for.  [default: the sysroot's newest]"
+        "--sysroot",
+        metavar="PATH",
+        help="Root tree that files come from: a directory, a tar archive or an OCI image layout. "
+        " [default: /]",
+    ),
+    click.option(
+        "--arch", metavar="NAME", help="Image to take of an OCI layout that has several: arm64, …"
+    ),
+    click.option(
+        "--kernel",
+        metavar="VERSION",
+        multiple=True,
+        help="Kernel to build for, or all; repeat for several.  [default: the sysroot's newest]",
+    ),
+    click.option(
+        "--modalias-from",
+        metavar="FILE",
+        multiple=True,
+        help="Drivers for the hardware that `srbuild hardware` found, instead of for any.",
     ),
     click.option(
         "--cluster", metavar="FILE", help="Cluster file: nodes, network, storage, cluster."
@@ -148,7 +165,7 @@ def _check(options: dict[str, Any]) -> None:
     for segment in prepared.layers.segments:
         click.echo(f"  {segment.name:10} {len(segment.entries):5} entries")
     modules = " ".join(module.name for module in prepared.plan.modules)
-    kernel = prepared.manifest.kernel or "none"
+    kernel = " ".join(prepared.manifest.kernels) or "none"
     click.echo(f"would build {config.output}: kernel {kernel}, boot modules {modules}")
 
 

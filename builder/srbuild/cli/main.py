@@ -22,6 +22,7 @@ VERBS = {
     "size": ("srbuild.cli.views", "size"),
     "diff": ("srbuild.cli.views", "diff"),
     "sysroot": ("srbuild.cli.sysroot", "sysroot"),
+    "hardware": ("srbuild.cli.hardware", "hardware"),
     "test": ("srbuild.cli.test", "test"),
 }
 DEFAULT_VERB = "build"

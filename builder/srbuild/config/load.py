@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from srbuild.catalog import Catalog
+from srbuild.config.cache import cache_folder
 from srbuild.config.cluster import CHOSEN_KINDS, Cluster, load_cluster
 from srbuild.config.convert import Reader, collect, read_toml, suggest
+from srbuild.config.kernels import read_kernels
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+from srbuild.hardware import load_modaliases
 from srbuild.paths import HostPath, data_dir
 
 # Settings with one value: name in `options` → option on the command line. The environment
@@ -28,7 +31,7 @@ SINGLE: Final[Mapping[str, str]] = {
     "blk": "--blk",
     "container": "--container",
     "sysroot": "--sysroot",
-    "kernel": "--kernel",
+    "arch": "--arch",
     "cluster": "--cluster",
     "image": "--image",
     "output": "--output",
@@ -43,6 +46,7 @@ SEVERAL: Final[Mapping[str, str]] = {
     "modules": "--module",
     "kmods": "--kmod",
     "features": "--feature",
+    "modalias_from": "--modalias-from",
 }
 
 # Kind of module → the setting that names it.
@@ -64,12 +68,12 @@ MTIME_MAX: Final = 2**32 - 1  # eight hexadecimal digits in newc
 class Config:
     """What was asked.
 
-    `fs`, `blk`, `container` and `modules` are modules' names; `kernel` is a version, None for
-    the sysroot's newest; `values` are options from the recipe and the command line, none
-    of them secret; `compression` a name and level; `mtime` seconds since 1970; `cache` None
-    for no cache; `only_node` the one node whose parts are wanted, None for all; `cpu` the best
-    level of processor to ship variants for, None for all; `features` those that programs only
-    suggest in their dlopen notes.
+    `fs`, `blk`, `container` and `modules` are modules' names; `kernels` versions, `all` for all
+    of the sysroot's, empty for its newest; `values` options from recipe and command line, none
+    secret; `compression` a name and level; `mtime` seconds since 1970; `only_node` the one whose
+    parts are wanted, `cpu` the best level of processor to ship variants for, None for all of
+    both; `features` those that programs only suggest in their dlopen notes; `arch` Debian's name
+    of the one to take, `modaliases` the hardware to serve, None for any.
     """
 
     name: str
@@ -79,7 +83,7 @@ class Config:
     modules: tuple[str, ...]
     kmods: tuple[str, ...]
     sysroot: HostPath
-    kernel: str | None
+    kernels: tuple[str, ...]
     cluster: Cluster | None
     values: Settings
     output: HostPath
@@ -89,6 +93,8 @@ class Config:
     only_node: str | None
     cpu: Wish | None = None
     features: tuple[Wish, ...] = ()
+    arch: str | None = None
+    modaliases: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ def load_config(
     Raises ConfigError, ConflictError, or an ErrorGroup with all that is wrong.
     """
     errors: list[SrbuildError] = []
+    compression, mtime, modaliases = ("zstd", 3), 0, None
     asked = _asked(options, environ, errors)
     recipe, source, values = _read_recipe(asked, recipes or data_dir() / "images", catalog, errors)
     _merge(values, _assignments(_strings(options.get("set")), catalog, errors))
@@ -143,8 +150,11 @@ def load_config(
         with collect(errors):
             catalog.module(wish.value, origin=wish.origin)
     kmods = _several("kmods", options, environ, recipe.kmods, source)
+    kernels = read_kernels(options.get("kernel"), environ, errors)
+    with collect(errors):
+        files = _several("modalias_from", options, environ, (), source)
+        modaliases = load_modaliases((Path(wish.value), wish.origin) for wish in files)
     only_node = _only_node(asked.get("only_node"), cluster, "cluster" in asked, errors)
-    compression, mtime = ("zstd", 3), 0
     with collect(errors):
         compression = parse_compression(asked.get("compression"))
     with collect(errors):
@@ -159,16 +169,18 @@ def load_config(
         modules=tuple(wish.value for wish in modules),
         kmods=tuple(wish.value for wish in kmods),
         sysroot=Path(_value(asked, "sysroot") or "/"),
-        kernel=_value(asked, "kernel"),
+        kernels=kernels,
         cluster=cluster,
         values=values,
         output=Path(_value(asked, "output") or f"{name}.img"),
         compression=compression,
         mtime=mtime,
-        cache=_cache(asked.get("cache"), environ),
+        cache=cache_folder(_value(asked, "cache"), environ),
         only_node=only_node,
         cpu=asked.get("cpu"),
         features=_several("features", options, environ, recipe.features, source),
+        arch=_value(asked, "arch"),
+        modaliases=modaliases,
     )
 
 
@@ -234,7 +246,7 @@ def _asked(
 
 
 def _variable(option: str) -> str:
-    return f"SRBUILD_{option.removeprefix('--').upper()}"
+    return f"SRBUILD_{option.removeprefix('--').replace('-', '_').upper()}"
 
 
 def _value(asked: Mapping[str, Wish], name: str) -> str | None:
@@ -386,14 +398,3 @@ def _name(
         hint = "64 letters, digits, '.', '_' and '-' at most"
         errors.append(ConfigError(f"{wish.value!r} is no image's name", hint, wish.origin))
     return wish.value
-
-
-def _cache(wish: Wish | None, environ: Mapping[str, str]) -> HostPath | None:
-    """The cache's folder: as asked (`none` for none), else as the XDG base directories say."""
-    if wish is not None:
-        return None if wish.value == "none" else Path(wish.value)
-    base = environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):  # the specification has relative ones ignored
-        return Path(base) / "srbuild"
-    home = environ.get("HOME", "")
-    return Path(home) / ".cache" / "srbuild" if home.startswith("/") else None

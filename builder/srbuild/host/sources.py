@@ -67,9 +67,11 @@ def unpack_source(file: File, buffer: memoryview) -> bytes:
 
     Raises what `read_source` does, and MissingInputError for damaged data.
     """
-    packed = b"".join(read_source(file, buffer))
+    packed = bytearray()
+    for piece in read_source(file, buffer):  # which lies in `buffer`, as the next one will
+        packed += piece
     try:
-        return unpack(packed, cast(Unpack, file.unpack))
+        return unpack(bytes(packed), cast(Unpack, file.unpack))
     except UnpackError as error:
         raise MissingInputError(f"{file.source}: {error}") from error
 

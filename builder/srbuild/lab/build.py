@@ -84,6 +84,7 @@ def find_kernel(sysroot: HostPath, version: str) -> HostPath:
     """The bootable kernel of `version` in `sysroot`; MissingInputError when there is none."""
     tree = Sysroot(sysroot)
     places = [f"/boot/vmlinuz-{version}", f"/lib/modules/{version}/vmlinuz"]
+    places += [f"/usr{places[1]}"]
     for place in map(SysrootPath, places):
         if tree.is_file(place):
             return Path(tree.host(tree.resolve(place).path))

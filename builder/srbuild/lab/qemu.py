@@ -13,16 +13,26 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from srbuild.errors import ToolError, VerifyError
+from srbuild.errors import MissingInputError, ToolError, VerifyError
 from srbuild.paths import HostPath
 
-QEMU = "qemu-system-x86_64"
+# uname's machine → the virtual board, the kernel's name of its first serial port, and how the
+# second one is attached. On `virt` that is a card: the board itself has one port.
+BOARDS: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    "x86_64": (("-M", "q35", "-cpu", "max"), "ttyS0", ("-serial", "chardev:control")),
+    "aarch64": (
+        ("-M", "virt", "-cpu", "max,pauth-impdef=on"),  # the true algorithm takes half the time
+        "ttyAMA0",
+        ("-device", "pci-serial,chardev=control"),
+    ),
+}
+_PACKAGES = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}
 POLL_S = 0.1  # how often a wait looks again
 _INITRD_ALIGN = 4  # the kernel looks for the next archive at a multiple of 4: init/initramfs.c
 
@@ -59,7 +69,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What to boot. `memory` in MiB; `accel` is QEMU's accelerator, `tcg` or `kvm`."""
+    """What to boot.
+
+    `memory` in MiB; `accel` is QEMU's accelerator, `tcg` or `kvm`; `arch` a key of BOARDS.
+    """
 
     name: str
     kernel: HostPath
@@ -69,6 +82,12 @@ class Machine:
     disks: tuple[Disk, ...] = ()
     memory: int = 512
     accel: str = "tcg"
+    arch: str = "x86_64"
+
+    @property
+    def qemu(self) -> str:
+        """The program that runs it."""
+        return f"qemu-system-{self.arch}"
 
 
 class Ending(Enum):
@@ -87,6 +106,24 @@ _ENDINGS = (
 )
 
 
+def kernel_machine(kernel: HostPath) -> str:
+    """The machine that a bootable kernel is for, by its header; a key of BOARDS.
+
+    Sources: Documentation/arch/x86/boot.rst ("HdrS") and arch/arm64/booting.rst of Linux.
+    Raises MissingInputError for any other file.
+    """
+    with kernel.open("rb") as file:
+        head = file.read(0x210)
+    if head[0x202:0x206] == b"HdrS":
+        return "x86_64"
+    if head[0x38:0x3C] == b"ARM\x64":
+        return "aarch64"
+    raise MissingInputError(
+        f"{kernel} is no kernel that the lab can boot",
+        hint="it boots x86 bzImages and arm64 Images",
+    )
+
+
 def new_link() -> Link:
     """A link that no other run on this host uses: a random group and a free UDP port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -102,14 +139,15 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
     Its first serial port is written to the file `serial`; its second is the unix socket
     `control`, on which QEMU listens. A reset ends the machine, as power off does.
     """
-    args = [QEMU, "-accel", machine.accel, "-M", "q35", "-cpu", "max", "-m", str(machine.memory)]
+    board, _, second_port = BOARDS[machine.arch]
+    args = [machine.qemu, "-accel", machine.accel, *board, "-m", str(machine.memory)]
     args += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     args += ["-name", _plain(machine.name)]
     args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
     args += ["-append", machine.cmdline]
     args += ["-chardev", f"file,id=serial,path={_plain(serial)}", "-serial", "chardev:serial"]
     args += ["-chardev", f"socket,id=control,path={_plain(control)},server=on,wait=off"]
-    args += ["-serial", "chardev:control"]
+    args += second_port
     for i, disk in enumerate(machine.disks):
         snapshot = "off" if disk.keep else "on"
         args += ["-drive", f"file={_plain(disk.path)},format=raw,if=virtio,snapshot={snapshot}"]
@@ -180,11 +218,11 @@ class Vm:
         self.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        missing = [tool for tool in (QEMU, "setpriv") if not shutil.which(tool)]
+        missing = [tool for tool in (self.machine.qemu, "setpriv") if not shutil.which(tool)]
         if missing:
             raise ToolError(
                 f"{' and '.join(missing)}: not installed",
-                hint="apt-get install qemu-system-x86 util-linux",
+                hint=f"apt-get install {_PACKAGES[self.machine.arch]} util-linux",
             )
         self.control.unlink(missing_ok=True)
         self.serial.write_bytes(b"")

@@ -25,6 +25,7 @@ from typing import Self
 from srbuild.errors import UsageError, VerifyError
 from srbuild.lab.disk import READY_S, DiskSpec, cached_disk, write_lab_archive
 from srbuild.lab.qemu import (
+    BOARDS,
     Disk,
     Ending,
     Link,
@@ -32,6 +33,7 @@ from srbuild.lab.qemu import (
     Nic,
     Vm,
     join_initrds,
+    kernel_machine,
     new_link,
     wait_until,
 )
@@ -41,7 +43,7 @@ from srbuild.paths import HostPath
 SERVER_MAC = "52:54:00:09:00:01"
 MEMORY = 768  # MiB of each machine
 # Only what the image says: no kernel chatter, and a panic ends the machine.
-_CMDLINE = "console=ttyS0 loglevel=4 panic=1"
+_CMDLINE = "loglevel=4 panic=1"
 _ESCAPES = re.compile(r"\x1b[\[c][0-9;?]*[A-Za-z]?")
 _SUMMARY = re.compile(r"^={20,}\n(srbuild: the boot stopped .*?)^={20,}$", re.MULTILINE | re.DOTALL)
 
@@ -234,8 +236,17 @@ class Lab:
     def _boot(
         self, name: str, initrd: HostPath, cmdline: str, nic: Nic, disks: tuple[Disk, ...]
     ) -> Vm:
+        arch = kernel_machine(self.inputs.kernel)
         machine = Machine(
-            name, self.inputs.kernel, initrd, cmdline, (nic,), disks, MEMORY, self.inputs.accel
+            name,
+            self.inputs.kernel,
+            initrd,
+            f"console={BOARDS[arch][1]} {cmdline}",
+            (nic,),
+            disks,
+            MEMORY,
+            self.inputs.accel,
+            arch,
         )
         vm = self._stack.enter_context(Vm(machine, self.inputs.folder, self._work))
         self.logs[name] = str(vm.serial)

@@ -3,7 +3,11 @@
 # until it is told to power off. The protocol is written down in builder/srbuild/lab/server.py.
 set -eu
 
-port=/dev/ttyS1
+# Where the first port is the board's own (console ttyAMA0), the second is the first card's.
+case $(uname -m) in
+    aarch64) port=/dev/ttyS0 ;;
+    *) port=/dev/ttyS1 ;;
+esac
 jobs=/lab/jobs
 output=/run/lab.output
 
