@@ -19,6 +19,7 @@ from srbuild.config.cluster import CHOSEN_KINDS, Cluster, load_cluster
 from srbuild.config.convert import Reader, collect, read_toml, suggest
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+from srbuild.formats.compress import COMPRESSIONS
 from srbuild.paths import HostPath, data_dir
 
 # Settings with one value: name in `options` → option on the command line. The environment
@@ -48,14 +49,9 @@ SEVERAL: Final[Mapping[str, str]] = {
 # Kind of module → the setting that names it.
 SETTING_OF: Final[Mapping[str, str]] = {"block": "blk", "fs": "fs", "container": "container"}
 
-# Compressor → lowest, default and highest level. zstd above 19 needs a window of more than
-# the 8 MiB that the kernel's decompressor takes (lib/decompress_unzstd.c).
+# Compressor → lowest, default and highest level.
 LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
-    "zstd": (1, 3, 19),
-    "xz": (0, 6, 9),
-    "lz4": (1, 9, 12),
-    "gzip": (1, 6, 9),
-    "none": (0, 0, 0),
+    name: entry.levels for name, entry in COMPRESSIONS.items() if entry.compress
 }
 MTIME_MAX: Final = 2**32 - 1  # eight hexadecimal digits in newc
 
