@@ -55,7 +55,16 @@ _OPTIONS = (
         multiple=True,
         help="A feature that programs suggest in their dlopen notes; a build names those left out.",
     ),
-    click.option("--compression", metavar="NAME[:LEVEL]", help="Compressor.  [default: zstd:3]"),
+    click.option(
+        "--compression",
+        metavar="NAME[:LEVEL]",
+        help="Compressor: zstd, xz, gzip, lz4 or none.  [default: zstd:3]",
+    ),
+    click.option(
+        "--microcode",
+        metavar="VENDORS",
+        help="Early microcode: intel, amd, intel,amd, auto or none.  [default: none]",
+    ),
     click.option("--cache", metavar="DIR", help="Cache folder, or none.  [default: XDG's]"),
     click.option("--no-cache", is_flag=True, help="The same as --cache none."),
     click.option(

@@ -38,6 +38,7 @@ SINGLE: Final[Mapping[str, str]] = {
     "cache": "--cache",
     "only_node": "--node",
     "name": "--name",
+    "microcode": "--microcode",
 }
 # Those with several; in the environment they are separated by spaces.
 SEVERAL: Final[Mapping[str, str]] = {
@@ -65,7 +66,7 @@ class Config:
     of them secret; `compression` a name and level; `mtime` seconds since 1970; `cache` None
     for no cache; `only_node` the one node whose parts are wanted, None for all; `cpu` the best
     level of processor to ship variants for, None for all; `features` those that programs only
-    suggest in their dlopen notes.
+    suggest in their dlopen notes; `microcode` the processors' vendors, None for no updates.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Config:
     only_node: str | None
     cpu: Wish | None = None
     features: tuple[Wish, ...] = ()
+    microcode: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Recipe:
     compression: str | None = None
     cpu: str | None = None
     features: tuple[str, ...] = ()
+    microcode: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -165,6 +168,7 @@ def load_config(
         only_node=only_node,
         cpu=asked.get("cpu"),
         features=_several("features", options, environ, recipe.features, source),
+        microcode=asked.get("microcode"),
     )
 
 
@@ -177,7 +181,7 @@ def _read_recipe(
     with collect(errors):
         path = find_recipe(asked["image"], recipes)
         recipe, values = load_recipe(path, catalog)
-        for setting in ("fs", "blk", "container", "compression", "cpu", "name"):
+        for setting in ("fs", "blk", "container", "compression", "cpu", "microcode", "name"):
             given = getattr(recipe, setting)
             if given is not None:
                 asked.setdefault(setting, Wish(given, Origin(str(path), setting)))
