@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import random
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -24,24 +23,13 @@ from srbuild.microcode import find_microcode, parse_microcode
 from srbuild.report import verify_image
 from srbuild.requests import Data
 from support.images import entry, manifest_of
+from support.microcode import amd, intel
 
 ORIGIN = Origin("--microcode")
 
 
 def find(tree: Path, *wish: str) -> tuple[tuple[Data, ...], tuple[SrbuildError, ...]]:
     return find_microcode(Sysroot(tree), Wish(",".join(wish) or "none", ORIGIN))
-
-
-def intel(size: int = 2048, seed: int = 0) -> bytes:
-    """An update as Intel's processors take it: a header and a sum of zero."""
-    body = random.Random(seed).randbytes(size - 48)
-    head = struct.pack("<12I", 1, 2, 0x11152026, 0x906EA, 0, 1, 2, size - 48, size, 0, 0, 0)
-    total = sum(struct.unpack(f"<{size // 4}I", head + body))
-    return head[:16] + struct.pack("<I", -total & 0xFFFFFFFF) + head[20:] + body
-
-
-def amd(size: int = 500) -> bytes:
-    return b"DMA\0" + struct.pack("<II", 0, 16) + random.Random(size).randbytes(size - 12)
 
 
 @pytest.fixture
