@@ -28,6 +28,7 @@ from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernel import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
+from srbuild.microcode import find_microcode
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
 from srbuild.plan import Plan
 from srbuild.render import RenderedFile, render_image, render_site
@@ -58,9 +59,10 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
     what the sysroot lacks and ConflictError for two files at one path, all of them together;
     ConfigError and the like for templates that fail.
     """
-    draft = _Draft(sysroot, plan.modules)
+    microcode, lacking = find_microcode(sysroot, plan.config.microcode)
+    draft = _Draft(sysroot, plan.modules, lacking)
     draft.add_skeleton()
-    for request in plan.requests:
+    for request in (*microcode, *plan.requests):
         draft.add_own(request)
     for file in render_image(plan):
         draft.add_rendered(file, "base")
@@ -92,7 +94,7 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
 
 def collect_site(plan: Plan) -> Manifest:
     """The site part alone: what the cluster file adds to an image, without any sysroot."""
-    draft = _Draft(None, ())
+    draft = _Draft(None, (), ())
     for file in render_site(plan):
         draft.add_rendered(file, "site")
     return draft.finish()
@@ -111,11 +113,13 @@ class _Draftee:
 class _Draft:
     """The manifest in the making."""
 
-    def __init__(self, sysroot: Sysroot | None, modules: Sequence[Module]) -> None:
+    def __init__(
+        self, sysroot: Sysroot | None, modules: Sequence[Module], errors: Sequence[SrbuildError]
+    ) -> None:
         self._sysroot = sysroot
         self._modules = modules
         self.entries: dict[ImagePath, _Draftee] = {}
-        self._errors: list[SrbuildError] = []
+        self._errors = [*errors]
         self._notes: list[str] = []
 
     @property
@@ -200,8 +204,8 @@ class _Draft:
                 status = source.stat()
                 content = File(str(source), status.st_size, mode, identity(status))
                 self.put(target, content, segment, Reason("own file", origin))
-            case Data(target=target, data=data, origin=origin, segment=segment):
-                self.put(target, Inline(data), segment, Reason("table", origin))
+            case Data(target=target, data=data, origin=origin, segment=segment, how=how):
+                self.put(target, Inline(data), segment, Reason(how, origin))
             case Folder(target=target, origin=origin, segment=segment):
                 self.put(target, Dir(), segment, Reason("directory", origin))
 

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from srbuild.archive import Available, load_libarchive
 from srbuild.archiver import write_archive
 from srbuild.errors import VerifyError
-from srbuild.formats.cpio import padding
+from srbuild.formats.compress import zeros_behind
 from srbuild.formats.segments import Slice
 from srbuild.host.cache import CachedSegment, ContentCache, FactStore, Json
 from srbuild.host.files import Draft
@@ -156,10 +156,9 @@ class _ImageWriter:
     def write(self, layers: Layers) -> Report:
         """Write all segments, read them back, compare them with what was meant."""
         for segment in layers.segments:
-            self._append(padding(self._draft.tell()))
             written = self._copy_cached(segment) or self._make(segment)
+            self._append(zeros_behind(segment.compression, self._draft.tell()))
             self._segments.append((segment, written))
-        self._append(padding(self._draft.tell()))  # so that parts can be joined by cat
         on_disk = self._pool.submit(self._draft.sync)
         report = self._verify()
         on_disk.result()

@@ -22,9 +22,20 @@ from srbuild.formats.kmodindex import (
 )
 from srbuild.formats.modinfo import ModInfo, Softdep, parse_modinfo, read_modinfo
 from srbuild.host.sysroot import Identity, Sysroot, identity
-from srbuild.paths import SysrootPath
+from srbuild.paths import HostPath, SysrootPath
 
 _MODULE_DIRS = ("/lib/modules", "/usr/lib/modules")
+
+
+def find_boot_file(sysroot: Sysroot, version: str, hint: str) -> HostPath:
+    """The bootable kernel of `version`; MissingInputError, with `hint`, when there is none."""
+    places = [f"/boot/vmlinuz-{version}", *(f"{base}/{version}/vmlinuz" for base in _MODULE_DIRS)]
+    for place in map(SysrootPath, places):
+        if sysroot.is_file(place):
+            return HostPath(sysroot.host(sysroot.resolve(place).path))
+    raise MissingInputError(
+        f"no kernel {version} in {sysroot.root}: neither {' nor '.join(places)}", hint
+    )
 
 
 @dataclass(frozen=True)

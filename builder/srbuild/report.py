@@ -22,7 +22,7 @@ from srbuild.errors import MissingInputError
 from srbuild.formats.segments import SegmentFormatError, Slice, split_image
 from srbuild.paths import HostPath
 from srbuild.records import Record
-from srbuild.structure import check_archive, check_tree
+from srbuild.structure import check_archive, check_gaps, check_tree
 
 MAX_MISMATCHES = 50  # sentences; more would hide the first
 
@@ -107,14 +107,14 @@ def verify_image(path: HostPath, expected: Sequence[Expected] | None = None) -> 
 
 
 def find_segments(fd: int) -> tuple[list[Slice], list[str]]:
-    """The image's segments, and a sentence when it can't be cut to its end."""
+    """The image's segments, and sentences about those that the kernel would not come to."""
     places: list[Slice] = []
     with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
         try:
             places.extend(split_image(file))
         except SegmentFormatError as error:
-            return places, [str(error)]
-    return places, []
+            return places, [*check_gaps(places), str(error)]
+    return places, list(check_gaps(places))
 
 
 def read_segment(fd: int, place: Slice, available: Available | None = None) -> SegmentReport:

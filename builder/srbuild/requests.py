@@ -97,12 +97,13 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A file whose content follows from the plan itself."""
+    """A file whose content is known; `how` names its relation to the origin."""
 
     target: ImagePath
     data: bytes
     origin: Origin
     segment: str
+    how: str = "table"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
+from srbuild.formats.segments import Slice
 from srbuild.records import Record
 
+LZ4_END = 4  # zeros by which the kernel knows the end of an lz4 stream (measured with Linux 6.1)
 MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
 
 Records = Sequence[tuple[str, Record]]
+
+
+def check_gaps(places: Sequence[Slice]) -> Iterator[str]:
+    """Sentences about segments that the kernel would lose for what stands before them.
+
+    It takes what follows an lz4 stream for one more block, unless that is the magic of another
+    lz4 stream or zeros (lib/decompress_unlz4.c).
+    """
+    for place, following in pairwise(places):
+        zeros = following.offset - place.offset - place.length
+        joins = following.compression == "lz4" and not zeros
+        if place.compression == "lz4" and zeros < LZ4_END and not joins:
+            yield (
+                f"segment at offset {following.offset}: only {zeros} zeros between it and the lz4 "
+                f"segment before, {LZ4_END} at least are needed"
+            )
 
 
 def check_archive(records: Records) -> Iterator[str]:

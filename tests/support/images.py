@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from srbuild.errors import Origin
-from srbuild.formats.cpio import CpioReader
+from srbuild.formats.cpio import CpioReader, CpioWriter
 from srbuild.formats.segments import open_segment, split_image
 from srbuild.host.sysroot import identity
 from srbuild.image import Image, write_image
@@ -68,6 +68,16 @@ def names(image: Path) -> list[list[str]]:
             [os.fsdecode(header.name) for header in CpioReader(open_segment(file, segment))]
             for segment in split_image(file)
         ]
+
+
+def archive(name: bytes, data: bytes) -> bytes:
+    """A raw archive of one file."""
+    out = bytearray()
+    writer = CpioWriter(out.extend)
+    writer.add(name, 0o100644, size=len(data))
+    writer.write(data)
+    writer.close()
+    return bytes(out)
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ The words after a fenced block's language say how its example is proved:
 - `sh`: run from top to bottom, all of a page in one folder, with `srbuild` on PATH and the tree
   that `make test` makes as build/sysroot
 - `sh make`: targets of the Makefile, resolved by make
+- `sh uki`: run with a stand-in for ukify on PATH, which not every distribution has
 - `sh boot`: what needs virtual machines; parsed here, run by `make matrix`
 - `toml module.toml`: a part of a boot module, read as one
 - `toml cluster.toml`: a cluster file, read as one; the page's commands find it under that name
@@ -30,12 +31,13 @@ from srbuild.lab.scenario import find_scenario
 from srbuild.pipeline import find_modules
 from srbuild.spine import load_spine
 from support.pages import options_page
+from support.ukify import make_ukify
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-KINDS = {"sh", "sh make", "sh boot", "toml cluster.toml", "toml module.toml"}
+KINDS = {"sh", "sh make", "sh uki", "sh boot", "toml cluster.toml", "toml module.toml"}
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,25 @@ def parse(words: list[str]) -> str:
 @pytest.mark.parametrize("page", [p for p in PAGES if "\n```sh\n" in p.read_text()], ids=str)
 def test_commands_work(page: Path, sysroot: Path, tmp_path: Path) -> None:
     """All `sh` examples of a page after each other, in a folder that holds its cluster file."""
+    script = "".join(e.text for e in EXAMPLES if e.kind == "sh" and e.page == page)
+    run_commands(script, page, sysroot, tmp_path)
+
+
+@pytest.mark.parametrize("example", of_kind("sh uki"))
+def test_commands_that_need_ukify_work(example: Example, sysroot: Path, tmp_path: Path) -> None:
+    folder = make_ukify(tmp_path / "bin")
+    script = f"PATH={shlex.quote(str(folder))}:$PATH\n{example.text}"
+    run_commands(script, example.page, sysroot, tmp_path)
+    [made] = (tmp_path / "build").glob("*.efi")
+    assert made.stat().st_size
+
+
+def run_commands(script: str, page: Path, sysroot: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build/sysroot").symlink_to(sysroot)
     clusters = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml" and e.page == page]
     others = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml"]
     (tmp_path / "cluster.toml").write_text((clusters or others)[0])
-    script = "".join(e.text for e in EXAMPLES if e.kind == "sh" and e.page == page)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

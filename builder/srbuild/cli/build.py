@@ -6,11 +6,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from srbuild.cli.output import human_size, print_json, print_notes
+from srbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from srbuild.pipeline import Built
+    from srbuild.publish.uki import Uki
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,7 +77,16 @@ _OPTIONS = (
         multiple=True,
         help="A feature that programs suggest in their dlopen notes; a build names those left out.",
     ),
-    click.option("--compression", metavar="NAME[:LEVEL]", help="Compressor.  [default: zstd:3]"),
+    click.option(
+        "--compression",
+        metavar="NAME[:LEVEL]",
+        help="Compressor: zstd, xz, gzip, lz4 or none.  [default: zstd:3]",
+    ),
+    click.option(
+        "--microcode",
+        metavar="VENDORS",
+        help="Early microcode: intel, amd, intel,amd, auto or none.  [default: none]",
+    ),
     click.option("--cache", metavar="DIR", help="Cache folder, or none.  [default: XDG's]"),
     click.option("--no-cache", is_flag=True, help="The same as --cache none."),
     click.option(
@@ -95,8 +109,15 @@ def _build_options(command: Command) -> Command:
 @click.command()
 @_build_options
 @click.option("-o", "--output", metavar="FILE", help="The image.  [default: FS-BLK.img]")
+@click.option(
+    "--uki",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also make a unified kernel image for UEFI of it, by ukify.",
+)
+@click.option("--cmdline", metavar="TEXT|@FILE", help="The kernel command line that --uki embeds.")
 @click.option("--dry-run", is_flag=True, help="Do everything but writing, as `check` does.")
-def build(*, dry_run: bool, **options: Any) -> None:
+def build(*, dry_run: bool, uki: Path | None, cmdline: str | None, **options: Any) -> None:
     """Build an initrd that boots machines from one shared root.
 
     The image holds the boot modules chosen with --fs, --blk and --container and all that these
@@ -105,10 +126,11 @@ def build(*, dry_run: bool, **options: Any) -> None:
     The file is verified before it replaces the previous one; FILE.json beside it says what is
     in it and why.
     """
+    words = _check_uki(uki, cmdline, options["part"])
     if dry_run:
         _check(options)
     else:
-        _build(options)
+        _build(options, uki, words)
 
 
 @click.command()
@@ -121,7 +143,37 @@ def check(**options: Any) -> None:
     _check(options)
 
 
-def _build(options: dict[str, Any]) -> None:
+def _check_uki(target: Path | None, cmdline: str | None, part: str) -> str:
+    """The words of the command line for --uki, checked before anything is built."""
+    if target is None:
+        if cmdline is not None:
+            raise UsageError("--cmdline is for --uki", "name the file to make: --uki FILE")
+        return ""
+    if part == "site":
+        raise UsageError("a site part has no kernel to unify it with", "leave --uki out")
+    from srbuild.publish.uki import check_ukify, read_cmdline
+
+    words = read_cmdline(cmdline or "")
+    check_ukify()
+    return words
+
+
+def _make_uki(built: Built, target: Path, cmdline: str) -> Uki:
+    """Make the unified kernel image of what was built; always anew, ukify takes no second."""
+    from srbuild.host.sysroot import Sysroot
+    from srbuild.kernel import find_boot_file
+    from srbuild.publish.uki import UkiParts, write_uki
+
+    config, manifest = built.prepared.config, built.prepared.manifest
+    hint = "install the kernel's package in the sysroot"
+    kernel = find_boot_file(Sysroot(config.sysroot), manifest.kernel, hint)
+    parts = UkiParts(
+        config.output, kernel, manifest.kernel, config.name, cmdline, manifest.has_secret
+    )
+    return write_uki(parts, target)
+
+
+def _build(options: dict[str, Any], uki: Path | None, cmdline: str) -> None:
     from srbuild import pipeline
 
     began = time.monotonic()
@@ -129,14 +181,17 @@ def _build(options: dict[str, Any]) -> None:
     built = pipeline.build(config, catalog, options["part"])
     print_notes((*built.notes, *built.prepared.manifest.notes), f"{config.output}.json")
     _announce_unsafe(built.prepared)
+    unified = _make_uki(built, uki, cmdline) if uki else None
     seconds = time.monotonic() - began
     if options["as_json"]:
         from srbuild.cli.documents import built_document
 
         sidecar = pipeline.read_sidecar(config.output)
         assert sidecar is not None, "a finished build leaves one"
-        print_json(built_document(built, sidecar, seconds))
+        print_json(built_document(built, sidecar, unified, seconds))
         return
+    if unified:
+        click.echo(f"{unified.path}: {human_size(unified.size)}, holds {config.output}, verified")
     if built.image is None:
         click.echo(f"{config.output} is up to date ({seconds:.2f} s)")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srbuild.layers import Layers
 from srbuild.paths import HostPath
@@ -10,9 +10,15 @@ from srbuild.pipeline import Built, Prepared
 from srbuild.report import Report
 from srbuild.sidecar import Sidecar
 
+if TYPE_CHECKING:
+    from srbuild.publish.uki import Uki
 
-def built_document(built: Built, sidecar: Sidecar, seconds: float) -> dict[str, Any]:
+
+def built_document(
+    built: Built, sidecar: Sidecar, uki: Uki | None, seconds: float
+) -> dict[str, Any]:
     """What `srbuild build` did; `changed` is false for an image that was left alone."""
+    unified = {"path": str(uki.path), "size": uki.size, "sha256": uki.sha256} if uki else None
     config = built.prepared.config
     cached = {s.name for s in built.image.segments if s.from_cache} if built.image else set()
     return {
@@ -39,6 +45,7 @@ def built_document(built: Built, sidecar: Sidecar, seconds: float) -> dict[str, 
             }
             for segment in sidecar.segments
         ],
+        "uki": unified,
         "notes": [*sidecar.notes, *built.notes],
         "seconds": round(seconds, 3),
     }

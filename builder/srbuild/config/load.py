@@ -21,6 +21,7 @@ from srbuild.config.convert import Reader, collect, read_toml, suggest
 from srbuild.config.kernels import read_kernels
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+from srbuild.formats.compress import COMPRESSIONS
 from srbuild.hardware import load_modaliases
 from srbuild.paths import HostPath, data_dir
 
@@ -40,6 +41,7 @@ SINGLE: Final[Mapping[str, str]] = {
     "cache": "--cache",
     "only_node": "--node",
     "name": "--name",
+    "microcode": "--microcode",
 }
 # Those with several; in the environment they are separated by spaces.
 SEVERAL: Final[Mapping[str, str]] = {
@@ -52,14 +54,9 @@ SEVERAL: Final[Mapping[str, str]] = {
 # Kind of module → the setting that names it.
 SETTING_OF: Final[Mapping[str, str]] = {"block": "blk", "fs": "fs", "container": "container"}
 
-# Compressor → lowest, default and highest level. zstd above 19 needs a window of more than
-# the 8 MiB that the kernel's decompressor takes (lib/decompress_unzstd.c).
+# Compressor → lowest, default and highest level.
 LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
-    "zstd": (1, 3, 19),
-    "xz": (0, 6, 9),
-    "lz4": (1, 9, 12),
-    "gzip": (1, 6, 9),
-    "none": (0, 0, 0),
+    name: entry.levels for name, entry in COMPRESSIONS.items() if entry.compress
 }
 MTIME_MAX: Final = 2**32 - 1  # eight hexadecimal digits in newc
 
@@ -73,7 +70,8 @@ class Config:
     secret; `compression` a name and level; `mtime` seconds since 1970; `only_node` the one whose
     parts are wanted, `cpu` the best level of processor to ship variants for, None for all of
     both; `features` those that programs only suggest in their dlopen notes; `arch` Debian's name
-    of the one to take, `modaliases` the hardware to serve, None for any.
+    of the one to take, `modaliases` the hardware to serve, None for any; `microcode` the
+    vendors of processors, None for no updates.
     """
 
     name: str
@@ -95,6 +93,7 @@ class Config:
     features: tuple[Wish, ...] = ()
     arch: str | None = None
     modaliases: tuple[str, ...] | None = None
+    microcode: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +110,7 @@ class Recipe:
     compression: str | None = None
     cpu: str | None = None
     features: tuple[str, ...] = ()
+    microcode: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -181,6 +181,7 @@ def load_config(
         features=_several("features", options, environ, recipe.features, source),
         arch=_value(asked, "arch"),
         modaliases=modaliases,
+        microcode=asked.get("microcode"),
     )
 
 
@@ -193,7 +194,7 @@ def _read_recipe(
     with collect(errors):
         path = find_recipe(asked["image"], recipes)
         recipe, values = load_recipe(path, catalog)
-        for setting in ("fs", "blk", "container", "compression", "cpu", "name"):
+        for setting in ("fs", "blk", "container", "compression", "cpu", "microcode", "name"):
             given = getattr(recipe, setting)
             if given is not None:
                 asked.setdefault(setting, Wish(given, Origin(str(path), setting)))

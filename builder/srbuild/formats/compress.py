@@ -1,20 +1,33 @@
 """Compressing and decompressing streams: one table of the formats that the kernel unpacks.
 
-The kernel's side is lib/decompress*.c. A compressed segment is one zstd frame (RFC 8878) with
-a checksum and no content size. Levels up to 19 have windows of at most 8 MiB, which the kernel
-allocates at boot. libzstd's bytes depend on its version and on whether it uses worker threads,
-but not on how many: at least one is always used.
+The kernel's side is lib/decompress*.c; what it can't unpack is not written. A segment is one
+
+- zstd frame (RFC 8878) with a checksum and no content size. Levels up to 19 have windows of at
+  most 8 MiB, which the kernel allocates at boot. libzstd's bytes depend on whether it uses worker
+  threads, but not on how many: at least one is always used.
+- xz stream of LZMA2 alone, checked by CRC32: the kernel does not know CRC64, xz's own default
+  (lib/xz/xz_dec_stream.c). The dictionary is allocated at boot: level 6 has one of 8 MiB, those
+  above would only have larger ones.
+- gzip member (RFC 1952) without name and time.
+- lz4 legacy stream: see `lz4legacy`.
 """
 
 from __future__ import annotations
 
+import platform
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
+from srbuild.formats.lz4legacy import MAGIC as LZ4_MAGIC
+from srbuild.formats.lz4legacy import Lz4Reader, Lz4Writer, library_version
+
 Sink = Callable[[bytes | memoryview], object]
 
+# The kernel reads on until a block's size is zero, so an lz4 stream needs four zeros behind it
+# (measured with Linux 6.1: with fewer it gives up). Twice as many forgive a boot loader's slip.
+LZ4_GAP = 8
 MAX_THREADS = 4  # each of libzstd's workers holds some 20 MiB
 
 
@@ -37,18 +50,20 @@ class Compressor(Protocol):
 class Compression:
     """One format.
 
-    `magic` are the bytes that its streams may start with; `levels` the lowest and the highest
-    level that the kernel can unpack. `version` names the implementation whose bytes may change
-    from one release to the next. `compress(sink, level, threads)` opens a stream for writing,
-    `decompress(file)` one for reading; both are None for formats known by sight only.
+    `magic` are the bytes that its streams may start with; `levels` the lowest, the usual and the
+    highest level. `version` names the implementation whose bytes may change from one release to
+    the next. `compress(sink, level, threads)` opens a stream for writing, `decompress(file)` one
+    for reading; both are None for formats known by sight only. `gap` is the number of zeros to
+    write behind a stream.
     """
 
     name: str
     magic: tuple[bytes, ...]
-    levels: tuple[int, int] = (0, 0)
+    levels: tuple[int, int, int] = (0, 0, 0)
     version: Callable[[], str] = lambda: ""
     compress: Callable[[Sink, int, int], Compressor] | None = None
     decompress: Callable[[BinaryIO], BinaryIO] | None = None
+    gap: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,55 @@ class _Zstd:
         self._stream.close()
 
 
+class _Coder(Protocol):
+    """What lzma's and zlib's compressors have in common."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A stream that one of the standard library's compressors makes."""
+
+    coder: _Coder
+    sink: Sink
+
+    def write(self, chunk: bytes | memoryview, /) -> object:
+        """Compress `chunk`."""
+        return self.sink(self.coder.compress(chunk))
+
+    def finish(self) -> None:
+        """End the stream, checksum included."""
+        self.sink(self.coder.flush())
+
+
+def _xz(sink: Sink, level: int, _threads: int) -> Compressor:
+    import lzma
+
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": level}]
+    coder = lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=filters)
+    return _Coded(cast(_Coder, coder), sink)
+
+
+def _gzip(sink: Sink, level: int, _threads: int) -> Compressor:
+    header_without_name_and_time = 16 + zlib.MAX_WBITS
+    return _Coded(zlib.compressobj(level, wbits=header_without_name_and_time, memLevel=9), sink)
+
+
+def _xz_version() -> str:
+    """The version of the liblzma that Python's module is linked with, which it does not tell."""
+    import _lzma
+    import ctypes
+
+    library = ctypes.CDLL(getattr(_lzma, "__file__", None))  # None: part of Python's own program
+    version = getattr(library, "lzma_version_string", None)
+    if version is None:
+        return f"liblzma of Python {platform.python_version()}"
+    version.restype = ctypes.c_char_p
+    return "liblzma " + str(version().decode())
+
+
 def _zstd_version() -> str:
     import zstandard
 
@@ -136,16 +200,32 @@ COMPRESSIONS: dict[str, Compression] = {
             decompress=lambda file: file,
         ),
         Compression(
-            "zstd", (b"\x28\xb5\x2f\xfd",), (1, 19), _zstd_version, _Zstd, _zstd_read
+            "zstd", (b"\x28\xb5\x2f\xfd",), (1, 3, 19), _zstd_version, _Zstd, _zstd_read,
         ),
-        Compression("gzip", (b"\x1f\x8b\x08",), decompress=_gzip_read),
-        Compression("xz", (b"\xfd7zXZ\0",), decompress=_lzma_read),
+        Compression("xz", (b"\xfd7zXZ\0",), (0, 6, 6), _xz_version, _xz, _lzma_read),
+        Compression(
+            "gzip", (b"\x1f\x8b\x08",), (1, 6, 9), lambda: f"zlib {zlib.ZLIB_RUNTIME_VERSION}",
+            _gzip, _gzip_read,
+        ),
+        Compression(
+            "lz4", (LZ4_MAGIC,), (1, 9, 12), library_version,
+            lambda sink, level, _threads: Lz4Writer(sink, level),
+            lambda file: cast(BinaryIO, Lz4Reader(file)), LZ4_GAP,
+        ),
         Compression("lzma", (b"\x5d\0\0",), decompress=_lzma_read),
         Compression("bzip2", (b"BZh",), decompress=_bzip2_read),
-        Compression("lz4", (b"\x02\x21\x4c\x18",)),
         Compression("lzo", (b"\x89LZO\0\r\n\x1a\n",)),
     )
 }  # fmt: skip
+
+
+def zeros_behind(name: str, end: int) -> bytes:
+    """The zeros to write where a stream ends at offset `end`: whatever follows is unpacked.
+
+    They lead to a multiple of four bytes, where a raw archive may start.
+    """
+    gap = COMPRESSIONS[name].gap
+    return bytes(gap + -(end + gap) % 4)
 
 
 def open_compressor(name: str, sink: Sink, *, level: int, threads: int = 1) -> Compressor:
@@ -156,7 +236,7 @@ def open_compressor(name: str, sink: Sink, *, level: int, threads: int = 1) -> C
     compression = COMPRESSIONS.get(name)
     if compression is None or compression.compress is None:
         raise ValueError(f"srbuild does not write {name!r}")
-    low, high = compression.levels
+    low, _, high = compression.levels
     if high and not low <= level <= high:
         raise ValueError(f"{name} has no level {level}: {low} to {high}")
     return compression.compress(sink, level, threads)
@@ -185,6 +265,8 @@ def read_errors() -> tuple[type[Exception], ...]:
     """The exceptions by which the libraries say that compressed bytes are damaged."""
     import lzma
 
+    import lz4.block
     import zstandard
 
-    return (zstandard.ZstdError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
+    libraries = (zstandard.ZstdError, lzma.LZMAError, zlib.error, lz4.block.LZ4BlockError)
+    return (*libraries, EOFError, OSError, ValueError)

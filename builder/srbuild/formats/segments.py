@@ -14,10 +14,11 @@ from typing import BinaryIO, Protocol, cast
 
 from srbuild.formats.compress import open_decompressor, sniff
 from srbuild.formats.cpio import MAGIC, CpioReader
+from srbuild.formats.lz4legacy import MAGIC as LZ4_MAGIC
+from srbuild.formats.lz4legacy import read_block
 from srbuild.formats.zstd import read_frame
 
 _STEP = 256 << 10
-_LZ4_BLOCK_BOUND = (8 << 20) + (8 << 20) // 255 + 16  # LZ4_COMPRESSBOUND of the 8 MiB blocks
 _LONGEST_MAGIC = 16
 
 
@@ -99,8 +100,8 @@ def split_image(file: BinaryIO) -> Iterator[Slice]:
 def open_segment(file: BinaryIO, segment: Slice) -> BinaryIO:
     """A file that reads the segment's archive, decompressed as it is read.
 
-    Raises ValueError for a format that can't be unpacked here (lz4); reading damaged data
-    raises what `formats.compress.read_errors` lists.
+    Raises ValueError for a format that can't be unpacked here; reading damaged data raises what
+    `formats.compress.read_errors` lists.
     """
     region = Region(file, segment.offset, segment.length)
     return open_decompressor(segment.compression, cast(BinaryIO, region))
@@ -136,7 +137,8 @@ def _end_of_gzip(file: BinaryIO) -> int:
         if not chunk:
             raise EOFError("cut short")
         decoder.decompress(chunk, _STEP)
-        used += len(chunk) - len(decoder.unconsumed_tail)
+        # At the end what lies behind the stream may stand in both, the tail and the unused data.
+        used += len(chunk) - (0 if decoder.eof else len(decoder.unconsumed_tail))
     return used - len(decoder.unused_data)
 
 
@@ -167,19 +169,10 @@ def _end_of_bzip2(file: BinaryIO) -> int:
 
 
 def _end_of_lz4(file: BinaryIO) -> int:
-    """Legacy frames, the only ones that the kernel knows: sized blocks up to one of size 0.
-
-    What is larger than a block can be belongs to the next segment (lib/decompress_unlz4.c).
-    """
-    used = len(file.read(4))
-    while True:
-        head = file.read(4)
-        size = int.from_bytes(head, "little")
-        if len(head) < 4 or not 0 < size <= _LZ4_BLOCK_BOUND:
-            return used
-        if len(file.read(size)) != size:
-            raise EOFError("cut short")
-        used += 4 + size
+    used = len(file.read(len(LZ4_MAGIC)))
+    while packed := read_block(file):
+        used += 4 + len(packed)
+    return used
 
 
 # bz2 says OSError for damage, the readers of newc and zstd their own ValueErrors.

@@ -11,9 +11,10 @@ from srbuild import pipeline
 from srbuild.config.load import load_config
 from srbuild.errors import MissingInputError
 from srbuild.host.sysroot import Sysroot
+from srbuild.kernel import find_boot_file
 from srbuild.lab.scenario import Inputs, Scenario
 from srbuild.outputs import sidecar_path
-from srbuild.paths import HostPath, SysrootPath
+from srbuild.paths import HostPath
 from srbuild.sidecar import from_json
 
 SERVER_RECIPE = "lab-server"
@@ -82,16 +83,8 @@ def image_kernel(image: HostPath) -> str:
 
 def find_kernel(sysroot: HostPath, version: str) -> HostPath:
     """The bootable kernel of `version` in `sysroot`; MissingInputError when there is none."""
-    tree = Sysroot(sysroot)
-    places = [f"/boot/vmlinuz-{version}", f"/lib/modules/{version}/vmlinuz"]
-    places += [f"/usr{places[1]}"]
-    for place in map(SysrootPath, places):
-        if tree.is_file(place):
-            return Path(tree.host(tree.resolve(place).path))
-    raise MissingInputError(
-        f"no kernel {version} in {sysroot}: neither {' nor '.join(places)}",
-        hint="name one with --kernel FILE, or the image's sysroot with --sysroot DIR",
-    )
+    hint = "name one with --kernel FILE, or the image's sysroot with --sysroot DIR"
+    return find_boot_file(Sysroot(sysroot), version, hint)
 
 
 def site_part(options: Mapping[str, object], cluster: str) -> bytes:
