@@ -27,6 +27,7 @@ from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernel import KernelTree, open_kernel
 from srbuild.layers import SEGMENTS
+from srbuild.losses import Losses
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
 from srbuild.plan import Plan
@@ -117,6 +118,7 @@ class _Draft:
         self.entries: dict[ImagePath, _Draftee] = {}
         self._errors: list[SrbuildError] = []
         self._notes: list[str] = []
+        self._losses = Losses()
 
     @property
     def sysroot(self) -> Sysroot:
@@ -157,20 +159,18 @@ class _Draft:
         self, path: ImagePath, source: SysrootPath, segment: str, *reasons: Reason
     ) -> None:
         """Put the sysroot's file at `source`, which holds no link, as it is."""
-        content = self._read(source, reasons[0])
+        content = self._read(path, source, reasons[0])
         if content is not None:
             self.put(path, content, segment, *reasons)
 
-    def _read(self, source: SysrootPath, reason: Reason, unpack: str = "") -> File | Dir | None:
+    def _read(
+        self, path: ImagePath, source: SysrootPath, reason: Reason, unpack: str = ""
+    ) -> File | Dir | None:
         """What stands at `source`; None, and an error, when the image can't have it."""
-        host = self.sysroot.host(source)
-        try:
-            status = os.lstat(host)
-        except OSError as error:  # found a moment ago, gone meanwhile
-            self._lack(f"cannot read {host}: {error.strerror}", reason)
-            return None
+        host, status = self.sysroot.host(source), self.sysroot.lstat(source)
         mode = stat.S_IMODE(status.st_mode)
         if stat.S_ISREG(status.st_mode):
+            self._losses.look_at(path, status, self.sysroot.attributes(source))
             return File(host, status.st_size, mode, identity(status), unpack)
         if stat.S_ISDIR(status.st_mode):
             return Dir(mode)
@@ -341,7 +341,7 @@ class _Draft:
         ]
         closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts))
         for file in (*closure.kmods, *closure.firmware):
-            content = self._read(file.source, file.reasons[0], file.unpack)
+            content = self._read(file.image, file.source, file.reasons[0], file.unpack)
             if content is not None:
                 self.put(file.image, content, "kmods", *file.reasons)
         for link in closure.links:
@@ -367,19 +367,21 @@ class _Draft:
         Raises everything that went wrong, if anything did.
         """
         for path, draftee in list(self.entries.items()):
-            for parent in map(ImagePath, parents(path)):
-                reason = Reason("parent", path)
+            below = path
+            for parent in map(ImagePath, reversed(parents(path))):
+                reason = Reason("parent", below)
                 above = self.entries.get(parent)
                 if above and isinstance(above.content, Dir | Symlink):
                     above.reasons.append(reason)
-                else:
-                    self.put(parent, _new_dir(parent), draftee.segment, reason)
+                    break  # what stands above it is its own turn's
+                self.put(parent, _new_dir(parent), draftee.segment, reason)
+                below = parent
         raise_all(self._errors)
         entries = {
             path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
             for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
         }
-        return Manifest(entries, kernel, tuple(_distinct(self._notes)))
+        return Manifest(entries, kernel, (*_distinct(self._notes), *self._losses.notes()))
 
 
 def _new_dir(path: str) -> Dir:
