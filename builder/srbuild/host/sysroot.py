@@ -77,19 +77,22 @@ class Sysroot:
         done: list[str] = []
         todo = [part for part in reversed(path.split("/")) if part]
         links: list[Link] = []
+        is_named = False  # what was walked last: a name, which may be no directory
         while todo:
             part = todo.pop()
-            if part == ".":
-                continue
-            if part == "..":
-                if done:
+            if part in (".", ".."):
+                if is_named and not self._is_folder("/" + "/".join(done)):
+                    return None
+                if part == ".." and done:
                     done.pop()
+                is_named = False
                 continue
             here = "/" + "/".join(done)
             is_link = self._entries(here).get(part)
             if is_link is None:
                 return None
-            if not is_link:
+            is_named = not is_link
+            if is_named:
                 done.append(part)
                 continue
             if len(links) >= MAX_LINKS:
@@ -211,6 +214,9 @@ class Sysroot:
         base, _, name = path.rpartition("/")
         found = self.find(SysrootPath(base or "/"))
         return bool(found and self._entries(found.path).get(name))
+
+    def _is_folder(self, real: str) -> bool:
+        return stat.S_ISDIR(self.lstat(SysrootPath(real)).st_mode)
 
     def _entries(self, real: str) -> Mapping[str, bool]:
         """Name → is it a link, for the directory `real`; empty when it is no directory."""
