@@ -107,6 +107,9 @@ class SegmentArchive:
         form = ffi.format_name(self._archive) or b"nothing"
         if not form.startswith(b"ASCII cpio (SVR4"):
             raise ArchiveReadError(f"{form.decode()}, which the kernel does not unpack")
+        # The last filter is "none"; libarchive would undo one compression after another.
+        if ffi.libarchive.archive_filter_count(self._archive) > 2:
+            raise ArchiveReadError("compressed twice, which the kernel does not unpack")
         self._check_rest()
 
     @property

@@ -79,8 +79,9 @@ def write_image(
     """Write the image to a draft beside `target`, verify it, and only then make it `target`.
 
     `sidecar` is a second file, and a function that gives its bytes: it is on the disk, too,
-    before either of the two replaces what was there. `facts` keeps files' digests for the next build; `threads` compress (0: one a processor) and
-    have no influence on the bytes. Whatever is raised, `target` is as it was before:
+    before either of the two replaces what was there. `facts` keeps files' digests for the next
+    build; `threads` compress (0: one a processor) and have no influence on the bytes. Whatever is
+    raised, `target` is as it was before:
     MissingInputError and VerifyError for sources that can't be read or changed, VerifyError
     when what was read back is not what was meant, SrbuildError for the folder and the disk,
     ToolError without libarchive, ConflictError for what newc can't hold.

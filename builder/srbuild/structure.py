@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -9,6 +10,7 @@ from srbuild.paths import shown
 from srbuild.records import Record
 
 MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
+MAX_NAME = 255  # bytes, of one name: NAME_MAX in include/uapi/linux/limits.h
 MAX_STEPS = 5_000_000  # names looked up for all links together; a real image needs thousands
 
 Records = Sequence[tuple[str, Record]]
@@ -24,6 +26,8 @@ def check_archive(records: Records) -> Iterator[str]:
         if posixpath.normpath(path) != path or not path.startswith("/") or path[1:2] == "/":
             yield f"{path!r}: no plain name"
             continue
+        if len(os.fsencode(posixpath.basename(path))) > MAX_NAME:
+            yield f"{shown(path)}: a name of more than {MAX_NAME} bytes"
         if record.kind == "unknown":
             yield f"{shown(path)}: of no type that an archive can hold"
         parent = seen.get(posixpath.dirname(path))

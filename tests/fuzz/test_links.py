@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from srbuild.errors import SrbuildError
 from srbuild.host.sysroot import Sysroot
 from srbuild.paths import SysrootPath
 

@@ -1,4 +1,4 @@
-"""Every run of the tests replays what fuzzing starts from and what it once broke, and a little more.
+"""Every run of the tests replays what fuzzing starts from, what it once broke, and a little more.
 
 `make fuzz` does the real work.
 """
@@ -39,8 +39,8 @@ def test_well_formed_and_damaged_input(name: str) -> None:
     )
     @given(st.sampled_from(whole), st.lists(st.tuples(st.integers(0), st.binary(max_size=8))))
     def damaged(data: bytes, changes: list[tuple[int, bytes]]) -> None:
-        for at, piece in changes:
-            at %= len(data) + 1
+        for place, piece in changes:
+            at = place % (len(data) + 1)
             data = data[:at] + piece + data[at + len(piece) :]
         target.run(data)
 

@@ -229,14 +229,12 @@ def test_directories_that_link_to_themselves_are_walked_once(tree: Tree) -> None
     (tree.odd / "a/self").symlink_to("self")
     (tree.odd / "root").symlink_to("/")
     said = tree.refused(4)
-    assert "/odd/a/self" in said
-    (tree.odd / "a/self").unlink()
+    for name in ("a/self", "a/up", "root"):
+        assert f"/odd/{name}" in said
+        (tree.odd / name).unlink()
     tree.build()
     found = tree.listed()
-    assert [path for path in found if path.startswith("/odd/")] == [
-        "/odd/a", "/odd/a/file", "/odd/a/up", "/odd/root"
-    ]  # fmt: skip
-    assert (found["/odd/a/up"]["target"], found["/odd/root"]["target"]) == ("..", "/")
+    assert [path for path in found if path.startswith("/odd/")] == ["/odd/a", "/odd/a/file"]
 
 
 def test_directories_of_any_depth(tree: Tree) -> None:
