@@ -5,6 +5,7 @@ BLK ?= iscsi
 CLUSTER ?=
 ROW ?=
 N ?= 10
+SECONDS ?= 60
 
 SYSROOT := build/sysroot
 VENV := .venv
@@ -27,7 +28,7 @@ PYTHON = $(shell { for it in $(PYTHONS); do "$$it" -c '$(CAN_VENV)' && break; it
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help image test lint bench matrix docs lock clean
+.PHONY: help image test lint bench matrix fuzz docs lock clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,9 @@ matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or thos
 	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
 	@$(PYTEST) -q -m 'matrix or boot' $(if $(ROW),-k '$(ROW)')
 
+fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]
+	@cd tests && ../$(VENV)/bin/python -m fuzz --seconds '$(SECONDS)'
+
 docs: $(VENV)/.complete ## Write docs/options.md from what the boot modules declare
 	@$(VENV)/bin/python tests/support/pages.py > build/options.md
 	@mv build/options.md docs/options.md
@@ -62,6 +66,15 @@ lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in
 		--allow-unsafe --strip-extras --no-header --no-annotate --no-emit-options --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host -o - pyproject.toml >> build/requirements.lock
 	@mv build/requirements.lock requirements.lock
+	@sed -n '/^#/p' requirements-fuzz.lock > build/requirements-fuzz.lock
+	@sed -n 's/^fuzz = \["\(.*\)"\]$$/\1/p' pyproject.toml | build/lock/bin/pip-compile -q --upgrade \
+		--generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-options \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o - - >> build/requirements-fuzz.lock
+	@mv build/requirements-fuzz.lock requirements-fuzz.lock
+
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.complete
+	@$(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements-fuzz.lock
+	@touch $@
 
 clean: ## Remove all that was made, the virtual environment too
 	@rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,8 +17,11 @@ from types import ModuleType
 from typing import Any
 
 from srbuild.errors import ToolError
-from srbuild.formats.segments import Slice
+from srbuild.formats.segments import MAX_UNPACKED, Slice
 from srbuild.records import TYPE_BITS, Record
+
+MAX_NAMES = 256 << 20  # bytes of names and link targets in one segment, RECORD_COST each included
+RECORD_COST = 256  # bytes, roughly what a record takes in memory
 
 _STEP = 256 << 10
 _KINDS = {bits: kind for kind, bits in TYPE_BITS.items()}
@@ -85,16 +88,28 @@ class SegmentArchive:
     def __iter__(self) -> Iterator[tuple[str, Record]]:
         """Name, as stored, and record of everything in the archive; files' data is hashed.
 
-        Raises ArchiveReadError for a damaged archive, and for bytes behind its end.
+        Raises ArchiveReadError for a damaged archive, for bytes behind its end, and for one that
+        unpacks to more than MAX_UNPACKED or MAX_NAMES: a few bytes can stand for terabytes.
         """
         ffi = self._ffi
+        size = names = 0
         self._call(ffi.read_open, None, ffi.NO_OPEN_CB, self._callback, ffi.NO_CLOSE_CB)
         entry = ctypes.c_void_p()
         while self._call(ffi.read_next_header, ctypes.byref(entry)) != 1:
-            yield self._read_record(entry)
+            size += ffi.entry_size(entry)
+            if size > MAX_UNPACKED:
+                raise ArchiveReadError(f"files of more than {MAX_UNPACKED} bytes")
+            name, record = self._read_record(entry)
+            names += len(name) + len(record.target) + RECORD_COST
+            if names > MAX_NAMES:
+                raise ArchiveReadError("more names than any initramfs has")
+            yield name, record
         form = ffi.format_name(self._archive) or b"nothing"
         if not form.startswith(b"ASCII cpio (SVR4"):
             raise ArchiveReadError(f"{form.decode()}, which the kernel does not unpack")
+        # The last filter is "none"; libarchive would undo one compression after another.
+        if ffi.libarchive.archive_filter_count(self._archive) > 2:
+            raise ArchiveReadError("compressed twice, which the kernel does not unpack")
         self._check_rest()
 
     @property
@@ -110,7 +125,7 @@ class SegmentArchive:
     def _read_record(self, entry: ctypes.c_void_p) -> tuple[str, Record]:
         ffi = self._ffi
         name = os.fsdecode(ffi.entry_pathname(entry) or b"")
-        mode: int = ffi.entry_mode(entry)
+        mode = ffi.entry_mode(entry) & 0xFFFF  # as the kernel's umode_t holds it
         link = ffi.entry_hardlink(entry)
         if link is not None:
             return name, Record("hardlink", stat.S_IMODE(mode), target=os.fsdecode(link))

@@ -35,6 +35,7 @@ from srbuild.search import (
 )
 
 PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_MAX_SCRIPTS = 5  # one interpreting the next; the kernel's own limit (exec_binprm in fs/exec.c)
 # How names begin that musl's loader serves itself (load_library in ldso/dynlink.c).
 _MUSL_OWN = tuple(f"lib{name}." for name in ("c", "pthread", "rt", "m", "dl", "util", "xnet"))
 
@@ -166,8 +167,11 @@ class ElfCloser:
         }
         return {feature: names for feature, names in rest.items() if names}
 
-    def _wish(self, path: SysrootPath, reason: Reason) -> None:
-        """Take in the file at `path` and, once, whatever it needs."""
+    def _wish(self, path: SysrootPath, reason: Reason, depth: int = 0) -> None:
+        """Take in the file at `path` and, once, whatever it needs.
+
+        `depth` is the number of scripts that it interprets, each the one before.
+        """
         found = self._sysroot.find(path)
         if found is None:
             self._miss(path, reason)
@@ -182,11 +186,11 @@ class ElfCloser:
             return
         self._closed.add(found.path)
         if info is None:
-            self._close_script(found.path)
+            self._close_script(found.path, depth)
         elif info.type in (ET_EXEC, ET_DYN):
             self._close_program(path, found, info, reason)
 
-    def _close_script(self, path: SysrootPath) -> None:
+    def _close_script(self, path: SysrootPath, depth: int) -> None:
         """The interpreters of an executable script, as execve(2) and env(1) find them."""
         status = self._sysroot.stat(path)
         if not status.st_mode & 0o111 or status.st_size < 3:
@@ -200,13 +204,19 @@ class ElfCloser:
             problem = "is an interpreter named without its directory"
             self._miss(shebang.interpreter, reason, problem=problem)
             return
-        self._wish_unless_provided([shebang.interpreter], shebang.interpreter, reason)
+        if depth == _MAX_SCRIPTS:
+            problem = f"stands behind a chain of more than {_MAX_SCRIPTS} scripts"
+            self._miss(shebang.interpreter, reason, problem=problem)
+            return
+        self._wish_unless_provided([shebang.interpreter], shebang.interpreter, reason, depth + 1)
         program = shebang.env_program
         if program:
             paths = [program] if "/" in program else [f"{d}/{program}" for d in PROGRAM_DIRS]
-            self._wish_unless_provided(paths, program, reason)
+            self._wish_unless_provided(paths, program, reason, depth + 1)
 
-    def _wish_unless_provided(self, paths: list[str], name: str, reason: Reason) -> None:
+    def _wish_unless_provided(
+        self, paths: list[str], name: str, reason: Reason, depth: int
+    ) -> None:
         """Take in the first of `paths` that exists, or nothing if the image has one anyway."""
         found = [sysroot_path(path) for path in paths]
         if any(to_image(path) in self._provided for path in found):
@@ -216,7 +226,7 @@ class ElfCloser:
             dirs = tuple(path.rpartition("/")[0] for path in paths) if len(paths) > 1 else ()
             self._miss(name, reason, dirs)
         else:
-            self._wish(best, reason)
+            self._wish(best, reason, depth)
 
     def _close_program(
         self, asked: SysrootPath, found: Resolved, info: ElfInfo, reason: Reason

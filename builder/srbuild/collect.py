@@ -27,7 +27,8 @@ from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernel import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS
-from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Node, Reason, Symlink
+from srbuild.losses import Losses
+from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Reason, Symlink
 from srbuild.microcode import find_microcode
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
 from srbuild.plan import Plan
@@ -44,11 +45,11 @@ from srbuild.requests import (
     Plugin,
     Request,
 )
+from srbuild.skeleton import SKELETON, new_dir, skeleton
 from srbuild.supply import Supply, tell
 
 Item = TypeVar("Item")
 
-SKELETON = Origin("srbuild", "skeleton")
 LD_CACHE = image_path("/etc/ld.so.cache")
 
 
@@ -121,6 +122,7 @@ class _Draft:
         self.entries: dict[ImagePath, _Draftee] = {}
         self._errors = [*errors]
         self._notes: list[str] = []
+        self._losses = Losses()
 
     @property
     def sysroot(self) -> Sysroot:
@@ -161,20 +163,18 @@ class _Draft:
         self, path: ImagePath, source: SysrootPath, segment: str, *reasons: Reason
     ) -> None:
         """Put the sysroot's file at `source`, which holds no link, as it is."""
-        content = self._read(source, reasons[0])
+        content = self._read(path, source, reasons[0])
         if content is not None:
             self.put(path, content, segment, *reasons)
 
-    def _read(self, source: SysrootPath, reason: Reason, unpack: str = "") -> File | Dir | None:
+    def _read(
+        self, path: ImagePath, source: SysrootPath, reason: Reason, unpack: str = ""
+    ) -> File | Dir | None:
         """What stands at `source`; None, and an error, when the image can't have it."""
-        host = self.sysroot.host(source)
-        try:
-            status = os.lstat(host)
-        except OSError as error:  # found a moment ago, gone meanwhile
-            self._lack(f"cannot read {host}: {error.strerror}", reason)
-            return None
+        host, status = self.sysroot.host(source), self.sysroot.lstat(source)
         mode = stat.S_IMODE(status.st_mode)
         if stat.S_ISREG(status.st_mode):
+            self._losses.look_at(path, status, self.sysroot.attributes(source))
             return File(host, status.st_size, mode, identity(status), unpack)
         if stat.S_ISDIR(status.st_mode):
             return Dir(mode)
@@ -184,18 +184,9 @@ class _Draft:
     # --- srbuild's own parts ------------------------------------------------------------------
 
     def add_skeleton(self) -> None:
-        """The directories, links and nodes that stand before any module's wish."""
-        reason = Reason("skeleton", SKELETON)
-        for path in ("dev", "etc", "proc", "root", "run", "sys", "sysroot", "tmp", "usr", "var"):
-            self.put(image_path(path), _new_dir(f"/{path}"), "base", reason)
-        for name in ("bin", "lib", "lib64", "sbin"):
-            self.put(image_path(f"/usr/{name}"), Dir(), "base", reason)
-            self.put(ImagePath(f"/{name}"), Symlink(f"usr/{name}"), "base", reason)
-        self.put(image_path("/var/run"), Symlink("../run"), "base", reason)
-        self.put(image_path("/var/lock"), Symlink("../run/lock"), "base", reason)
-        # The kernel opens /dev/console for PID 1 before anything is mounted (init/main.c).
-        self.put(image_path("/dev/console"), Node("c", 5, 1), "base", reason)
-        self.put(image_path("/dev/null"), Node("c", 1, 3, 0o666), "base", reason)
+        """Put what every image has, before any module's wish."""
+        for path, content in skeleton():
+            self.put(path, content, "base", Reason("skeleton", SKELETON))
 
     def add_own(self, request: Request) -> None:
         """Meet a request that needs no sysroot; others are left for `seeds` and `add_kmods`."""
@@ -345,7 +336,7 @@ class _Draft:
         modaliases = plan.config.modaliases or ()
         closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases)
         for file in (*closure.kmods, *closure.firmware):
-            content = self._read(file.source, file.reasons[0], file.unpack)
+            content = self._read(file.image, file.source, file.reasons[0], file.unpack)
             if content is not None:
                 self.put(file.image, content, "kmods", *file.reasons)
         for link in closure.links:
@@ -373,25 +364,22 @@ class _Draft:
         Raises everything that went wrong, if anything did.
         """
         for path, draftee in list(self.entries.items()):
-            for parent in map(ImagePath, parents(path)):
-                reason = Reason("parent", path)
+            below = path
+            for parent in map(ImagePath, reversed(parents(path))):
+                reason = Reason("parent", below)
                 above = self.entries.get(parent)
                 if above and isinstance(above.content, Dir | Symlink):
                     above.reasons.append(reason)
-                else:
-                    self.put(parent, _new_dir(parent), draftee.segment, reason)
+                    break  # what stands above it is its own turn's
+                self.put(parent, new_dir(parent), draftee.segment, reason)
+                below = parent
         raise_all(self._errors)
         entries = {
             path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
             for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
         }
-        notes = tuple(_distinct(self._notes))
+        notes = (*_distinct(self._notes), *self._losses.notes())
         return Manifest(entries, kernels[0] if kernels else "", notes, kernels=kernels)
-
-
-def _new_dir(path: str) -> Dir:
-    """A directory that the image has whatever the sysroot says of it."""
-    return Dir({"/root": 0o700, "/tmp": 0o1777}.get(path, 0o755))
 
 
 def _origin(reason: Reason) -> Origin | None:

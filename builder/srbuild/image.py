@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import TypeAlias
 
 from srbuild.archive import Available, load_libarchive
 from srbuild.archiver import write_archive
@@ -62,6 +64,9 @@ class Image:
     notes: tuple[str, ...] = ()
 
 
+Sidecar: TypeAlias = tuple[HostPath, Callable[[Image, Report], bytes]]
+
+
 def write_image(
     layers: Layers,
     target: HostPath,
@@ -69,11 +74,14 @@ def write_image(
     cache: ContentCache | None = None,
     facts: FactStore | None = None,
     threads: int = 0,
+    sidecar: Sidecar | None = None,
 ) -> tuple[Image, Report]:
     """Write the image to a draft beside `target`, verify it, and only then make it `target`.
 
-    `facts` keeps files' digests for the next build; `threads` compress (0: one a processor) and
-    have no influence on the bytes. Whatever is raised, `target` is as it was before:
+    `sidecar` is a second file, and a function that gives its bytes: it is on the disk, too,
+    before either of the two replaces what was there. `facts` keeps files' digests for the next
+    build; `threads` compress (0: one a processor) and have no influence on the bytes. Whatever is
+    raised, `target` is as it was before:
     MissingInputError and VerifyError for sources that can't be read or changed, VerifyError
     when what was read back is not what was meant, SrbuildError for the folder and the disk,
     ToolError without libarchive, ConflictError for what newc can't hold.
@@ -96,8 +104,17 @@ def write_image(
                 hint="a file may have changed meanwhile; build again, with --no-cache if it stays",
             )
         writer.fill_cache()
-        draft.commit()
-    return writer.image(), report
+        image = writer.image()
+        if sidecar is None:
+            draft.commit()
+        else:
+            path, describe = sidecar
+            with Draft(path) as beside:
+                beside.write(describe(image, report))
+                beside.sync()
+                draft.commit()
+                beside.commit()
+    return image, report
 
 
 class _Progress:

@@ -176,25 +176,21 @@ def load_modinfo(
 ) -> ModInfo:
     """The `.modinfo` of the kmod at `path` (no link), remembered in `facts`.
 
-    Raises ModinfoError, UnpackError or OSError when the file is no readable kmod.
+    Raises ModinfoError, UnpackError, OSError or MissingInputError when it is no readable kmod.
     """
-    host = sysroot.host(path)
-    known = identity(os.lstat(host))
+    known = identity(sysroot.lstat(path))
     info = facts.get(known)
     if info is None:
         _, how = split_suffix(path)
-        info = parse_modinfo(unpack(sysroot.read(path), how)) if how else _pread_modinfo(host)
+        info = parse_modinfo(unpack(sysroot.read(path), how)) if how else _read(sysroot, path)
         facts[known] = info
     return info
 
 
-def _pread_modinfo(host: str) -> ModInfo:
-    file = os.open(host, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = os.fstat(file).st_size
-        return read_modinfo(lambda offset, length: os.pread(file, length, offset), size)
-    finally:
-        os.close(file)
+def _read(sysroot: Sysroot, path: SysrootPath) -> ModInfo:
+    with sysroot.open(path) as file:
+        fd = file.fileno()
+        return read_modinfo(lambda at, length: os.pread(fd, length, at), os.fstat(fd).st_size)
 
 
 def _version_key(version: str) -> list[tuple[int, int, str]]:

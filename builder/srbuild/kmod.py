@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
+from srbuild.errors import ConflictError, MissingInputError
 from srbuild.firmware import find_firmware, firmware_dirs
 from srbuild.formats.kmodfile import Unpack, UnpackError, split_suffix
 from srbuild.formats.kmodindex import (
@@ -21,6 +22,7 @@ from srbuild.formats.kmodindex import (
     parse_symbols,
     write_indexes,
 )
+from srbuild.formats.kmodtrie import IndexFormatError
 from srbuild.formats.modinfo import ModInfo, ModinfoError, Softdep
 from srbuild.host.sysroot import Identity
 from srbuild.kernel import KernelTree, kernel_versions, load_modinfo, open_kernel
@@ -199,7 +201,7 @@ class _Closure:
                 self._choose(kmod_name(path), Reason("depends", kmod.image))
             try:
                 kmod.info = load_modinfo(self.tree.sysroot, kmod.source, self.facts)
-            except (ModinfoError, UnpackError, OSError) as error:
+            except (ModinfoError, UnpackError, OSError, MissingInputError) as error:
                 detail = f"{kmod.source} is no readable kmod: {error}"
                 self._miss(name, kmod.reasons[0], detail, "install its package again")
                 continue
@@ -334,18 +336,21 @@ class _Closure:
             yield f"the sysroot lacks firmware of {len(rows)} kmods: {', '.join(sorted(rows))}"
 
     def _index_files(self) -> dict[ImagePath, bytes]:
+        """All of depmod's files; ConflictError for an alias or name that they can't hold."""
         tree = self.tree
         indexed = [self._indexed(name) for name in tree.deps if name in self.chosen]
-        files = write_indexes(
-            Indexes(
-                kmods=indexed,
-                symbols=parse_symbols(tree.read_optional("modules.symbols") or "", self.chosen),
-                order=list(self._order()),
-                builtin=tree.read_optional("modules.builtin") or "",
-                builtin_modinfo=tree.builtin_modinfo,
-                with_weakdep=tree.read_optional("modules.weakdep") is not None,
-            )
+        indexes = Indexes(
+            kmods=indexed,
+            symbols=parse_symbols(tree.read_optional("modules.symbols") or "", self.chosen),
+            order=list(self._order()),
+            builtin=tree.read_optional("modules.builtin") or "",
+            builtin_modinfo=tree.builtin_modinfo,
+            with_weakdep=tree.read_optional("modules.weakdep") is not None,
         )
+        try:
+            files = write_indexes(indexes)
+        except IndexFormatError as error:
+            raise ConflictError(f"kernel {tree.version}: {error}") from error
         return {to_image(tree.path(name)): data for name, data in sorted(files.items())}
 
     def _indexed(self, name: str) -> IndexedKmod:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from srbuild.errors import ConflictError, raise_all
 from srbuild.formats.compress import COMPRESSIONS
+from srbuild.formats.cpio import MAX_FILE
 from srbuild.manifest import Dir, Entry, File, Manifest, Symlink
 from srbuild.paths import ImagePath, parents
 from srbuild.records import Digests, make_record
@@ -82,8 +83,8 @@ def split_layers(
 ) -> Layers:
     """Cut `manifest` into segments.
 
-    Raises ConflictError for an entry below a path that is no directory, all of them together,
-    and ValueError for a segment that SEGMENTS does not have.
+    Raises ConflictError for an entry below a path that is no directory and for a file of 4 GiB
+    or more, all of them together, and ValueError for a segment that SEGMENTS does not have.
     """
     entries = manifest.entries
     chosen: dict[str, dict[ImagePath, Entry]] = {name: {} for name in SEGMENTS}
@@ -93,6 +94,8 @@ def split_layers(
         if entry.segment not in chosen:
             raise ValueError(f"{path}: no segment is called {entry.segment!r}")
         segment = chosen[entry.segment]
+        if isinstance(entry.content, File) and entry.content.size > MAX_FILE:
+            blocked.append(_too_large(path, entry.content))
         for parent in map(ImagePath, parents(path)):
             above = entries.get(parent)
             if above and not isinstance(above.content, Dir):
@@ -132,6 +135,14 @@ def segment_key(segment: Segment, digests: Digests) -> str | None:
         row = [path, record.st_mode, record.size, record.sha256, record.target, *record.rdev]
         key.update(b"\n" + json.dumps(row).encode())
     return key.hexdigest()
+
+
+def _too_large(path: ImagePath, file: File) -> ConflictError:
+    return ConflictError(
+        f"{path} cannot be in the image: {file.source} has {file.size} bytes, and the archive "
+        "that the kernel unpacks holds files of less than 4 GiB",
+        hint="leave it out: the shared root is the place for it",
+    )
 
 
 def _blocked(path: ImagePath, parent: ImagePath, above: Entry) -> ConflictError:

@@ -63,7 +63,7 @@ class Libraries:
         return self._infos[real]
 
     def _read(self, real: SysrootPath) -> ElfInfo | None:
-        status = os.lstat(self._sysroot.host(real))
+        status = self._sysroot.lstat(real)
         if not stat.S_ISREG(status.st_mode):
             raise UnusableError(f"leads to {real}, which is no regular file")
         key = identity(status)

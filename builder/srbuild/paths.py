@@ -55,6 +55,25 @@ def parents(path: str) -> list[str]:
     return ["/" + "/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
+def shown(text: str, keep: str = "") -> str:
+    r"""`text` as it may be shown to a person: no terminal takes anything in it for a command.
+
+    Control characters, bytes that are no UTF-8 and characters that change the direction of
+    writing become escapes (`\x1b`, `\u202e`), backslashes `\\` where there are any of these.
+    Characters in `keep` stay.
+    """
+    if all(char.isprintable() or char in keep for char in text):
+        return text
+    return "".join(
+        char
+        if char in keep or (char.isprintable() and char != "\\")
+        else f"\\x{ord(char) - 0xDC00:02x}"
+        if 0xDC80 <= ord(char) <= 0xDCFF
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 @cache
 def data_dir() -> HostPath:
     """The folder that holds modules/, hooks/ and images/: in the wheel or in the checkout."""

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from srbuild.catalog import Catalog, load_catalog
@@ -18,7 +19,7 @@ from srbuild.collect import collect_manifest, collect_site
 from srbuild.config.load import Config
 from srbuild.errors import Origin, UsageError, VerifyError
 from srbuild.host.cache import ContentCache, FactStore
-from srbuild.host.files import Draft
+from srbuild.host.files import Draft, locked
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot
 from srbuild.host.unpack import open_tree
@@ -117,12 +118,16 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
 
     manifest = replace(prepared.manifest, packages=_used_packages(prepared))
     cache = ContentCache(config.cache) if config.cache else None
-    with Draft(sidecar) as beside:  # first of all: what can't be written must not cost the image
-        image, report = write_image(prepared.layers, target, cache=cache, facts=prepared.facts)
-        beside.write(to_json(manifest, image, report))
-        beside.commit()
-    for path in (target, sidecar):
-        record_output(path, prepared.facts, key)
+    with locked(target):  # or another build's sidecar could come to stand beside this image
+        image, report = write_image(
+            prepared.layers,
+            target,
+            cache=cache,
+            facts=prepared.facts,
+            sidecar=(sidecar, partial(to_json, manifest)),
+        )
+        for path in (target, sidecar):
+            record_output(path, prepared.facts, key)
     return Built(prepared, image, report, (*image.notes, *_saved(prepared.facts)))
 
 

@@ -37,8 +37,9 @@ TYPE_BITS = {
 class Record:
     """One path's record.
 
-    `kind` is a key of TYPE_BITS, `mode` the permission bits. `size` in bytes and `sha256` (of
-    the data, in hexadecimal) are a file's, `target` is a link's, `rdev` a device's numbers.
+    `kind` is a key of TYPE_BITS, "hardlink" or "unknown", `mode` the permission bits. `size` in
+    bytes and `sha256` (of the data, in hexadecimal) are a file's, `target` is a link's, `rdev` a
+    device's numbers.
     """
 
     kind: str
@@ -50,8 +51,9 @@ class Record:
 
     @property
     def st_mode(self) -> int:
-        """Type and permissions as one number, as `stat` has them."""
-        return TYPE_BITS[self.kind] | self.mode
+        """Type and permissions as one number, as `stat` has them; a hard link's is a file's."""
+        kind = "file" if self.kind == "hardlink" else self.kind
+        return TYPE_BITS.get(kind, 0) | self.mode
 
 
 def make_record(content: Content, stored: Stored | None = None) -> Record:

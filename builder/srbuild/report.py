@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from srbuild.archive import (
     ArchiveReadError,
@@ -20,7 +21,7 @@ from srbuild.archive import (
 )
 from srbuild.errors import MissingInputError
 from srbuild.formats.segments import SegmentFormatError, Slice, split_image
-from srbuild.paths import HostPath
+from srbuild.paths import HostPath, shown
 from srbuild.records import Record
 from srbuild.structure import check_archive, check_gaps, check_tree
 
@@ -133,7 +134,7 @@ def read_segment(fd: int, place: Slice, available: Available | None = None) -> S
             problems.append(f"segment at offset {place.offset}: {error}")
         place = replace(place, length=archive.length)
         sha256 = archive.sha256
-    problems += check_archive(records)
+    problems += islice(check_archive(records), MAX_MISMATCHES)
     size = sum(record.size for _, record in records)
     return SegmentReport(place, sha256, size, tuple(records), tuple(problems))
 
@@ -154,11 +155,12 @@ def summarise(
     if expected is not None and len(expected) != len(found):
         problems.append(f"{len(found)} segments where {len(expected)} were written")
     for segment, wanted in zip(found, expected or (), strict=False):
-        problems += _differences(dict(segment.records), wanted.records)
+        differences = _differences(dict(segment.records), wanted.records)
+        problems += islice(differences, MAX_MISMATCHES)
         if segment.sha256 != wanted.sha256:
             where = segment.place.offset
             problems.append(f"segment at offset {where}: its bytes are not those written")
-    problems += check_tree([segment.records for segment in found])
+    problems += islice(check_tree([segment.records for segment in found]), MAX_MISMATCHES)
     return Report(size, tuple(found), tuple(problems[:MAX_MISMATCHES]))
 
 
@@ -172,11 +174,11 @@ def _differences(found: Mapping[str, Record], wanted: Mapping[str, Record]) -> I
     for path, record in wanted.items():
         there = found.get(path)
         if there is None:
-            yield f"{path}: missing"
+            yield f"{shown(path)}: missing"
         elif there != record and not _same_but_secret(there, record):
-            yield f"{path}: {describe(there)} where {describe(record)} was meant"
+            yield f"{shown(path)}: {describe(there)} where {describe(record)} was meant"
     for path in found.keys() - wanted.keys():
-        yield f"{path}: not meant to be there"
+        yield f"{shown(path)}: not meant to be there"
 
 
 def _same_but_secret(found: Record, wanted: Record) -> bool:
@@ -191,7 +193,7 @@ def describe(record: Record) -> str:
         case "file":
             return f"{words}, {record.size} bytes, sha256 {record.sha256[:12]}"
         case "symlink" | "hardlink":
-            return f"{words} to {record.target}"
+            return f"{words} to {shown(record.target)}"
         case "char" | "block":
             return f"{words} {record.rdev[0]}:{record.rdev[1]}"
         case _:

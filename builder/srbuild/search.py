@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from srbuild.formats.elf import ElfInfo
-from srbuild.formats.ldconf import Include, parse_ld_so_conf, parse_musl_path
+from srbuild.formats.ldconf import Include, LibraryDir, parse_ld_so_conf, parse_musl_path
 from srbuild.host.sysroot import Sysroot
 from srbuild.paths import SysrootPath, sysroot_path
 
@@ -153,19 +153,17 @@ def _conf_dirs(sysroot: Sysroot) -> tuple[str, ...]:
     """The directories of /etc/ld.so.conf and of what it includes, in order, each once."""
     found: dict[str, None] = {}
     seen: set[SysrootPath] = set()
-
-    def visit(path: SysrootPath) -> None:
-        if path in seen or not sysroot.is_file(path):
-            return
-        seen.add(path)
-        for item in parse_ld_so_conf(sysroot.read_text(path), path.rpartition("/")[0] or "/"):
-            if isinstance(item, Include):
-                for included in sysroot.glob(item.pattern):
-                    visit(included)
-            else:
-                found[item.path] = None
-
-    visit(SysrootPath("/etc/ld.so.conf"))
+    todo: list[LibraryDir | SysrootPath] = [SysrootPath("/etc/ld.so.conf")]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, LibraryDir):
+            found[item.path] = None
+        elif item not in seen and sysroot.is_file(item):
+            seen.add(item)
+            below: list[LibraryDir | SysrootPath] = []
+            for line in parse_ld_so_conf(sysroot.read_text(item), item.rpartition("/")[0] or "/"):
+                below += sysroot.glob(line.pattern) if isinstance(line, Include) else [line]
+            todo += reversed(below)
     return tuple(found)
 
 

@@ -104,7 +104,7 @@ def to_json(manifest: Manifest, image: Image, report: Report) -> bytes:
 def from_json(data: bytes) -> Sidecar:
     """Read what `to_json` wrote; VerifyError for anything else."""
     try:
-        fields = json.loads(data)
+        fields = _load(data)
         if fields["schema"] != SCHEMA:
             raise VerifyError(
                 f"sidecar of schema {fields['schema']!r}, this srbuild knows {SCHEMA}",
@@ -123,10 +123,17 @@ def from_json(data: bytes) -> Sidecar:
             packages=tuple(Package(**package) for package in fields["packages"]),
             notes=tuple(map(str, fields["notes"])),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise VerifyError(
             f"damaged sidecar: {error!r}", hint="build the image again to have a new one"
         ) from error
+
+
+def _load(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _lines(brackets: str, rows: Iterable[str]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from srbuild.formats.segments import Slice
+from srbuild.paths import shown
 from srbuild.records import Record
 
 LZ4_END = 4  # zeros by which the kernel knows the end of an lz4 stream (measured with Linux 6.1)
 MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
+MAX_NAME = 255  # bytes, of one name: NAME_MAX in include/uapi/linux/limits.h
+MAX_STEPS = 5_000_000  # names looked up for all links together; a real image needs thousands
 
 Records = Sequence[tuple[str, Record]]
 
@@ -41,16 +45,18 @@ def check_archive(records: Records) -> Iterator[str]:
         if posixpath.normpath(path) != path or not path.startswith("/") or path[1:2] == "/":
             yield f"{path!r}: no plain name"
             continue
+        if len(os.fsencode(posixpath.basename(path))) > MAX_NAME:
+            yield f"{shown(path)}: a name of more than {MAX_NAME} bytes"
         if record.kind == "unknown":
-            yield f"{path}: of no type that an archive can hold"
+            yield f"{shown(path)}: of no type that an archive can hold"
         parent = seen.get(posixpath.dirname(path))
         if parent is None:
-            yield f"{path}: its directory does not stand before it in its segment"
+            yield f"{shown(path)}: its directory does not stand before it in its segment"
         elif parent.kind != "dir":
-            yield f"{path}: what stands above it is no directory but a {parent.kind}"
+            yield f"{shown(path)}: what stands above it is no directory but a {parent.kind}"
         before = seen.get(path)
         if before is not None and path != "/" and before != record:
-            yield f"{path}: twice in one segment, as {before.kind} and as {record.kind}"
+            yield f"{shown(path)}: twice in one segment, as {before.kind} and as {record.kind}"
         seen[path] = record
 
 
@@ -64,19 +70,30 @@ def check_tree(segments: Iterable[Records]) -> Iterator[str]:
         for path, record in records:
             before = tree.setdefault(path, record)
             if before != record and path != "/":
-                yield f"{path}: different in two segments, {before.kind} and {record.kind}"
+                yield f"{shown(path)}: different in two segments, {before.kind} and {record.kind}"
+    steps = 0
     for path, record in tree.items():
-        if record.kind == "symlink" and _goes_in_circles(path, tree):
-            yield f"{path}: links in a circle"
+        if record.kind == "symlink":
+            in_circles, taken = _goes_in_circles(path, tree)
+            steps += taken
+            if in_circles:
+                yield f"{shown(path)}: links in a circle"
+            if steps > MAX_STEPS:
+                yield f"{shown(path)}: too many links to follow, the rest is not checked"
+                return
 
 
-def _goes_in_circles(path: str, tree: Mapping[str, Record]) -> bool:
-    """Whether following `path` from the image's root meets more links than the kernel takes."""
+def _goes_in_circles(path: str, tree: Mapping[str, Record]) -> tuple[bool, int]:
+    """Whether following `path` from the image's root meets more links than the kernel takes.
+
+    Also the number of names that were looked up.
+    """
     todo = path.split("/")[::-1]
     here = "/"
-    links = 0
+    links = steps = 0
     while todo:
         part = todo.pop()
+        steps += 1
         if part in ("", "."):
             continue
         if part == "..":
@@ -89,8 +106,8 @@ def _goes_in_circles(path: str, tree: Mapping[str, Record]) -> bool:
             continue
         links += 1
         if links > MAX_LINKS:
-            return True
+            return True, steps
         if record.target.startswith("/"):
             here = "/"
         todo.extend(record.target.split("/")[::-1])
-    return False
+    return False, steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 from collections.abc import Mapping
@@ -26,12 +25,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result a
 @click.option("-l", "--long", is_flag=True, help="Type, mode and size too, and why it is there.")
 @_JSON
 def list_image(image: Path, long: bool, as_json: bool) -> None:
-    """List what is in an image.
+    r"""List what is in an image.
 
     IMAGE is any initramfs of one or more segments. It is read itself; the reasons come from the
-    FILE.json that a build leaves beside it.
+    FILE.json that a build leaves beside it. Names that hold what no terminal should get are shown
+    with escapes (\x1b, \n); --json has them as they are.
     """
     from srbuild.cli.documents import list_document
+    from srbuild.paths import shown
     from srbuild.pipeline import read_sidecar
     from srbuild.report import verify_image
 
@@ -45,8 +46,7 @@ def list_image(image: Path, long: bool, as_json: bool) -> None:
         sys.exit(0 if report.ok else VerifyError.exit_code)
     tree = report.tree()
     for row in document["entries"]:
-        line = _long_line(row, tree[row["path"]]) if long else row["path"]
-        click.echo(os.fsencode(line))  # names are bytes, in whatever encoding
+        click.echo(shown(_long_line(row, tree[row["path"]]) if long else row["path"]))
     if not report.ok:
         raise VerifyError(f"{image} is damaged:\n  " + "\n  ".join(report.mismatches))
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from srbuild.errors import ErrorGroup, SrbuildError, UsageError
+from srbuild.paths import shown
 
 # Verb → module and attribute. A verb's module is imported only when that verb runs or helps.
 VERBS = {
@@ -26,6 +27,7 @@ VERBS = {
     "test": ("srbuild.cli.test", "test"),
 }
 DEFAULT_VERB = "build"
+LINES = "\n"  # what a message of several lines holds beside printable characters
 
 
 HELP = """Build initrds that boot machines from one shared root, into a container.
@@ -116,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _report(error: SrbuildError, *, as_json: bool) -> None:
     errors = error.errors if isinstance(error, ErrorGroup) else (error,)
     for one in errors:
-        click.echo(f"srbuild: error: {one}", err=True)
+        click.echo(f"srbuild: error: {shown(str(one), keep=LINES)}", err=True)
     if len(errors) > 1:
         click.echo(f"srbuild: {len(errors)} errors; nothing was written", err=True)
     if as_json:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from srbuild.paths import shown
+
 SHOWN_NOTES = 3
 NOTE_WIDTH = 160
 
@@ -19,9 +21,9 @@ def print_json(document: object) -> None:
 def print_notes(notes: Sequence[str], rest: str) -> None:
     """Print the first few notes on stderr; `rest` names the place that has all of them."""
     for note in notes[:SHOWN_NOTES]:
-        short = (
-            note if len(note) <= NOTE_WIDTH else f"{note[:NOTE_WIDTH]}… (all of it is in {rest})"
-        )
+        short = shown(note)
+        if len(short) > NOTE_WIDTH:
+            short = f"{short[:NOTE_WIDTH]}… (all of it is in {rest})"
         click.echo(f"srbuild: note: {short}", err=True)
     if len(notes) > SHOWN_NOTES:
         click.echo(f"srbuild: {len(notes) - SHOWN_NOTES} more notes are in {rest}", err=True)

@@ -10,6 +10,7 @@ import click
 from srbuild.cli.output import human_size, print_json
 from srbuild.errors import MissingInputError, Origin, SrbuildError, VerifyError
 from srbuild.manifest import Reason
+from srbuild.paths import shown
 from srbuild.report import Report
 from srbuild.sidecar import Sidecar
 
@@ -42,10 +43,10 @@ def why(image: Path, path: str, as_json: bool) -> None:
         document = {"schema": "srbuild.why/1", "image": str(image), "path": entry}
         print_json({**document, "segment": segment, "chains": rows})
         return
-    click.echo(f"{entry} (segment {sidecar.entries[entry].segment})")
+    click.echo(shown(f"{entry} (segment {sidecar.entries[entry].segment})"))
     for chain in found:
         words = " ← ".join(f"{reason.how}: {reason.by}" for reason in chain)
-        click.echo(f"  ← {words}")
+        click.echo(shown(f"  ← {words}"))
 
 
 @click.command()
@@ -79,7 +80,7 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     else:
         for change in changes:
             mark = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
-            click.echo(f"{mark} {change.path}  {change.tell()}")
+            click.echo(shown(f"{mark} {change.path}  {change.tell()}"))
         if sizes[0] != sizes[1]:
             told = [" + ".join(map(human_size, size)) for size in sizes]
             click.echo(f"segments: {told[0]} → {told[1]}")
@@ -123,10 +124,10 @@ def size(image: Path, count: int, as_json: bool) -> None:
         click.echo(f"  {sizes}  {segment.name}")
     click.echo("asked for by:")
     for share in found:
-        click.echo(f"  {human_size(share.size):>9} {share.files:5} files  {share.origin}")
+        click.echo(shown(f"  {human_size(share.size):>9} {share.files:5} files  {share.origin}"))
     click.echo("largest files:")
     for path, entry in files:
-        click.echo(f"  {human_size(entry.record.size):>9}  {path}")
+        click.echo(shown(f"  {human_size(entry.record.size):>9}  {path}"))
 
 
 def _sidecar(image: Path) -> Sidecar:

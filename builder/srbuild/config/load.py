@@ -53,7 +53,6 @@ SEVERAL: Final[Mapping[str, str]] = {
 
 # Kind of module → the setting that names it.
 SETTING_OF: Final[Mapping[str, str]] = {"block": "blk", "fs": "fs", "container": "container"}
-
 # Compressor → lowest, default and highest level.
 LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
     name: entry.levels for name, entry in COMPRESSIONS.items() if entry.compress

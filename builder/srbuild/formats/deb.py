@@ -19,6 +19,8 @@ from typing import IO, cast
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60  # bytes: name 16, times and owner 32, size 10, "`\n"
 BLOCK = 1 << 20  # bytes decompressed at a time
+MAX_MEMBER = 2 << 30  # bytes; the largest packages of Debian have some 1.5 GB
+MAX_CONTROL = 1 << 20  # bytes of a control file; real ones have a few thousand
 
 
 class DebError(ValueError):
@@ -71,6 +73,8 @@ def _read_members(file: IO[bytes]) -> dict[str, bytes]:
         if len(header) < AR_HEADER or header[58:] != b"`\n" or not header[48:58].strip().isdigit():
             raise DebError("damaged ar header")
         size = int(header[48:58])
+        if size > MAX_MEMBER:
+            raise DebError(f"a member of {size} bytes")
         data = file.read(size + size % 2)
         if len(data) < size:
             raise DebError("cut short")
@@ -100,19 +104,25 @@ def _decompress(suffix: str, stream: IO[bytes]) -> IO[bytes]:
         case "gz":
             return cast("IO[bytes]", gzip.open(stream))
         case "zst":
-            return io.BytesIO(_decompress_zstd(stream))
+            return cast("IO[bytes]", _ZstdFile(stream))
         case _:
             raise DebError(f"unknown compression {suffix}")
 
 
-def _decompress_zstd(stream: IO[bytes]) -> bytes:
-    import zstandard
+class _ZstdFile:
+    """What tarfile uses of a file: `read`, with DebError for damaged data."""
 
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(stream) as reader:
-            return reader.read()
-    except zstandard.ZstdError as error:
-        raise DebError(str(error)) from error
+    def __init__(self, stream: IO[bytes]) -> None:
+        import zstandard
+
+        self._damage = zstandard.ZstdError
+        self._reader = zstandard.ZstdDecompressor().stream_reader(stream)
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._reader.read(size)
+        except self._damage as error:
+            raise DebError(str(error)) from error
 
 
 def _read_control(suffix: str, data: bytes) -> str:
@@ -122,6 +132,8 @@ def _read_control(suffix: str, data: bytes) -> str:
                 content = archive.extractfile(member)
                 if content is None:
                     break
+                if member.size > MAX_CONTROL:
+                    raise DebError(f"a control file of {member.size} bytes")
                 text = content.read().decode("utf-8", "surrogateescape")
                 return "".join(f"{line}\n" for line in text.splitlines() if line.strip())
     raise DebError("no control file inside")

@@ -43,6 +43,7 @@ _HEAD = 4096  # one page holds the headers, PT_INTERP and the notes of nearly ev
 _MAX_PART = 1 << 20  # bytes; real dynamic and note segments are a few hundred
 _MAX_STRING = 4096  # PATH_MAX: no longer name could be opened
 _MAX_STRTAB = 1 << 24  # bytes that are searched for names of calls
+_MAX_NEEDED = 1 << 12  # libraries that one file names; Chromium's largest names 60
 _WHOLE_STRTAB = 1 << 16  # bytes; a larger string table is read around its strings only
 
 
@@ -266,6 +267,8 @@ def _gather(
     interp: str | None = None
     notes: list[DlopenNote] = []
     is_dynamic = False
+    if sum(segment.size for segment in segments if segment.type == PT_NOTE) > _MAX_PART:
+        raise ElfFormatError(f"its note segments claim more than {_MAX_PART} bytes")
     for segment in segments:
         if segment.type == PT_INTERP and interp is None:
             raw = _part(read, segment.offset, segment.size, "interpreter's name")
@@ -276,6 +279,8 @@ def _gather(
         elif segment.type == PT_DYNAMIC:
             is_dynamic = True
     values = _dynamic_values(tags) if is_dynamic else {}
+    if len(values.get(DT_NEEDED, ())) > _MAX_NEEDED:
+        raise ElfFormatError(f"it names more than {_MAX_NEEDED} libraries")
     text, calls, place = _strings(read, segments, values)
     return ElfInfo(
         bare.bits,
@@ -384,7 +389,9 @@ def _dlopen_note(item: object) -> DlopenNote:
         raise ElfFormatError("its .note.dlopen holds something else than objects")
     sonames = item.get("soname")
     priority, feature = item.get("priority", "recommended"), item.get("feature", "")
-    named = isinstance(sonames, list) and all(isinstance(s, str) and s for s in sonames)
+    named = isinstance(sonames, list) and all(
+        isinstance(name, str) and name and "\0" not in name for name in sonames
+    )
     if not sonames or not named or priority not in PRIORITIES or not isinstance(feature, str):
         raise ElfFormatError(f"its .note.dlopen has an invalid entry: {item}")
     return DlopenNote(tuple(sonames), priority, feature)

@@ -27,17 +27,18 @@ def parse_ld_so_conf(text: str, folder: str = "/etc") -> tuple[LibraryDir | Incl
     """The directives of an ld.so.conf file that lies in `folder`, in order.
 
     Comments, `hwcap` lines and directories that are not absolute are passed over, and a
-    directory's old `=TYPE` suffix is cut off, as ldconfig does.
+    directory's old `=TYPE` suffix is cut off, as ldconfig does. A NUL ends a line.
     """
     found: list[LibraryDir | Include] = []
-    for line in text.splitlines():
-        words = line.partition("#")[0].split()
+    for raw in text.splitlines():
+        line = raw.partition("\0")[0].partition("#")[0]
+        words = line.split()
         if not words or (words[0].lower() == "hwcap" and len(words) > 1):
             continue
         if words[0] == "include" and len(words) > 1:
             found.extend(Include(posixpath.join(folder, word)) for word in words[1:])
             continue
-        path = line.partition("#")[0].strip().partition("=")[0].rstrip()
+        path = line.strip().partition("=")[0].rstrip()
         if path.startswith("/"):
             found.append(LibraryDir(path.rstrip("/") or "/"))
     return tuple(found)
@@ -45,5 +46,6 @@ def parse_ld_so_conf(text: str, folder: str = "/etc") -> tuple[LibraryDir | Incl
 
 def parse_musl_path(text: str) -> tuple[str, ...]:
     """The directories of a musl path file: separated by newlines or colons."""
-    words = (word.strip() for word in text.replace(":", "\n").splitlines())
+    # The loader reads one string: a NUL ends it.
+    words = (word.strip() for word in text.partition("\0")[0].replace(":", "\n").splitlines())
     return tuple(word.rstrip("/") or "/" for word in words if word.startswith("/"))

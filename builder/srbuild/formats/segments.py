@@ -20,6 +20,7 @@ from srbuild.formats.zstd import read_frame
 
 _STEP = 256 << 10
 _LONGEST_MAGIC = 16
+MAX_UNPACKED = 16 << 30  # bytes of one segment; machines that boot it would need them in memory
 
 
 class SegmentFormatError(ValueError):
@@ -131,26 +132,32 @@ def _end_of_zstd(file: BinaryIO) -> int:
 
 def _end_of_gzip(file: BinaryIO) -> int:
     decoder = zlib.decompressobj(wbits=31)
-    used = 0
+    used = unpacked = 0
     while not decoder.eof:
         chunk = decoder.unconsumed_tail or file.read(_STEP)
         if not chunk:
             raise EOFError("cut short")
-        decoder.decompress(chunk, _STEP)
+        unpacked = _bounded(unpacked + len(decoder.decompress(chunk, _STEP)))
         # At the end what lies behind the stream may stand in both, the tail and the unused data.
         used += len(chunk) - (0 if decoder.eof else len(decoder.unconsumed_tail))
     return used - len(decoder.unused_data)
 
 
 def _end_of_stream(file: BinaryIO, decoder: _Decoder) -> int:
-    used = 0
+    used = unpacked = 0
     while not decoder.eof:
         chunk = file.read(_STEP) if decoder.needs_input else b""
         if decoder.needs_input and not chunk:
             raise EOFError("cut short")
-        decoder.decompress(chunk, _STEP)
+        unpacked = _bounded(unpacked + len(decoder.decompress(chunk, _STEP)))
         used += len(chunk)
     return used - len(decoder.unused_data)
+
+
+def _bounded(unpacked: int) -> int:
+    if unpacked > MAX_UNPACKED:
+        raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
+    return unpacked
 
 
 def _end_of_lzma(file: BinaryIO) -> int:

@@ -21,6 +21,7 @@ from srbuild.errors import SrbuildError, UsageError
 from srbuild.paths import HostPath
 
 _DRAFT_SUFFIX = ".srbuild-draft"
+_LOCK_SUFFIX = ".srbuild-lock"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -103,6 +104,40 @@ class Draft:
         with _reported("write", self.target):
             self.path.replace(self.target)
         self.path = self.target
+
+
+@contextlib.contextmanager
+def locked(target: HostPath) -> Iterator[None]:
+    """Let only one process at a time replace `target`; others wait here for it.
+
+    SrbuildError when the folder does not let it; where there are no locks nobody waits.
+    """
+    path = target.with_name(f".{target.name[:200]}{_LOCK_SUFFIX}")
+    fd = -1
+    with _reported("write", target):
+        while fd < 0:
+            fd = _lock(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(fd)
+
+
+def _lock(path: HostPath) -> int:
+    """The locked file at `path`, or -1 when whoever had it took it away meanwhile."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            os.close(fd)
+            raise
+    if os.fstat(fd).st_nlink:
+        return fd
+    os.close(fd)
+    return -1
 
 
 def write_atomic(target: HostPath, data: bytes, *, secret: bool = False) -> None:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from srbuild.errors import MissingInputError
 from srbuild.paths import HostPath, SysrootPath, sysroot_path
 
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_LINKS = 40  # the kernel's own limit: MAXSYMLINKS in include/linux/namei.h
 
 
@@ -76,19 +77,22 @@ class Sysroot:
         done: list[str] = []
         todo = [part for part in reversed(path.split("/")) if part]
         links: list[Link] = []
+        is_named = False  # what was walked last: a name, which may be no directory
         while todo:
             part = todo.pop()
-            if part == ".":
-                continue
-            if part == "..":
-                if done:
+            if part in (".", ".."):
+                if is_named and not self._is_folder("/" + "/".join(done)):
+                    return None
+                if part == ".." and done:
                     done.pop()
+                is_named = False
                 continue
             here = "/" + "/".join(done)
             is_link = self._entries(here).get(part)
             if is_link is None:
                 return None
-            if not is_link:
+            is_named = not is_link
+            if is_named:
                 done.append(part)
                 continue
             if len(links) >= MAX_LINKS:
@@ -113,44 +117,60 @@ class Sysroot:
         return self.find(path) is not None
 
     def stat(self, path: SysrootPath) -> os.stat_result:
-        """The stat of what `path` leads to; MissingInputError when nothing, or no longer."""
-        real = self.host(self.resolve(path).path)
+        """The stat of what `path` leads to; MissingInputError when nothing."""
+        return self.lstat(self.resolve(path).path)
+
+    def lstat(self, real: SysrootPath) -> os.stat_result:
+        """The stat of what stands at `real`; MissingInputError when it is gone meanwhile."""
         try:
-            return os.lstat(real)
+            return os.lstat(self.host(real))
         except OSError as error:
-            raise MissingInputError(
-                f"cannot read {path} in {self.root}: {error.strerror}"
-            ) from error
+            raise self._unreadable(real, error) from error
+
+    def attributes(self, real: SysrootPath) -> list[str]:
+        """The names of the extended attributes (xattr(7)) of the file at `real`, sorted."""
+        try:
+            return sorted(os.listxattr(self.host(real), follow_symlinks=False))
+        except OSError:  # a file system without any
+            return []
 
     def is_file(self, path: SysrootPath) -> bool:
         """Whether `path` leads to a regular file."""
-        return self.exists(path) and stat.S_ISREG(self.stat(path).st_mode)
+        found = self.find(path)
+        return found is not None and stat.S_ISREG(self.lstat(found.path).st_mode)
 
     def read(self, path: SysrootPath) -> bytes:
         """The whole content of the file that `path` leads to.
 
-        Raises MissingInputError when there is none or it can't be read.
+        Raises MissingInputError when there is none, it can't be read or is no regular file.
         """
-        real = self.host(self.resolve(path).path)
+        real = self.resolve(path).path
         try:
-            with open(real, "rb") as file:
+            with self._open(real) as file:
                 return file.read()
         except OSError as error:
-            raise MissingInputError(
-                f"cannot read {path} in {self.root}: {error.strerror}"
-            ) from error
+            raise self._unreadable(real, error) from error
 
     def open(self, real: SysrootPath) -> BinaryIO:
         """Open the regular file at `real` (a `Resolved.path`), unbuffered, to read parts of it.
 
-        Raises MissingInputError when it can't be opened.
+        Raises MissingInputError when it can't be opened or is something else: a FIFO would hang,
+        a device might do anything.
         """
+        return self._open(real)
+
+    def _open(self, real: SysrootPath) -> BinaryIO:
         try:
-            return open(self.host(real), "rb", buffering=0)
+            fd = os.open(self.host(real), _FLAGS)
         except OSError as error:
-            raise MissingInputError(
-                f"cannot read {real} in {self.root}: {error.strerror}"
-            ) from error
+            raise self._unreadable(real, error) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise self._unreadable(real, OSError(0, "no regular file"))
+        return open(fd, "rb", buffering=0)
+
+    def _unreadable(self, real: SysrootPath, error: OSError) -> MissingInputError:
+        return MissingInputError(f"cannot read {real} in {self.root}: {error.strerror}")
 
     def read_text(self, path: SysrootPath) -> str:
         """The file's content as UTF-8, foreign bytes as surrogate escapes."""
@@ -175,19 +195,28 @@ class Sysroot:
     def _glob_step(self, base: SysrootPath, part: str) -> list[SysrootPath]:
         stem = base.rstrip("/")
         if part == "**":
-            below = [SysrootPath(f"{stem}/{name}") for name in self.names(base)]
-            dirs = [path for path in below if not self._is_link(path) and self.names(path)]
-            return [base, *(hit for path in dirs for hit in self._glob_step(path, part))]
+            return self._below(base)
         if not any(char in part for char in "*?["):
             path = SysrootPath(f"{stem}/{part}")
             return [path] if self.exists(path) else []
         names = fnmatch.filter(self.names(base), part)
         return [SysrootPath(f"{stem}/{name}") for name in names]
 
+    def _below(self, base: SysrootPath) -> list[SysrootPath]:
+        """`base` and all directories below it that hold anything, without those behind links."""
+        found = [base]
+        for folder in found:
+            below = (SysrootPath(f"{folder.rstrip('/')}/{name}") for name in self.names(folder))
+            found += [path for path in below if not self._is_link(path) and self.names(path)]
+        return found
+
     def _is_link(self, path: SysrootPath) -> bool:
         base, _, name = path.rpartition("/")
         found = self.find(SysrootPath(base or "/"))
         return bool(found and self._entries(found.path).get(name))
+
+    def _is_folder(self, real: str) -> bool:
+        return stat.S_ISDIR(self.lstat(SysrootPath(real)).st_mode)
 
     def _entries(self, real: str) -> Mapping[str, bool]:
         """Name → is it a link, for the directory `real`; empty when it is no directory."""
@@ -196,6 +225,8 @@ class Sysroot:
             try:
                 with os.scandir(self._prefix + real) as entries:
                     known = {entry.name: entry.is_symlink() for entry in entries}
+            except PermissionError as error:
+                raise self._unreadable(SysrootPath(real), error) from error
             except OSError:
                 known = {}
             self._dirs[real] = known
@@ -203,7 +234,10 @@ class Sysroot:
 
     def _target(self, link: str) -> str:
         if link not in self._targets:
-            self._targets[link] = os.readlink(self._prefix + link)
+            try:
+                self._targets[link] = os.readlink(self._prefix + link)
+            except OSError as error:
+                raise self._unreadable(SysrootPath(link), error) from error
         return self._targets[link]
 
     @cached_property

@@ -1,0 +1,1 @@
+"""Fuzzing: every parser meets arbitrary bytes; `python -m fuzz` from tests/ is the driver."""
