@@ -166,7 +166,9 @@ def _make_uki(built: Built, target: Path, cmdline: str) -> Uki:
 
     config, manifest = built.prepared.config, built.prepared.manifest
     hint = "install the kernel's package in the sysroot"
-    kernel = find_boot_file(Sysroot(config.sysroot), manifest.kernel, hint)
+    root = built.prepared.root
+    assert root is not None, "a site part was refused"
+    kernel = find_boot_file(Sysroot(root), manifest.kernel, hint)
     parts = UkiParts(
         config.output, kernel, manifest.kernel, config.name, cmdline, manifest.has_secret
     )
