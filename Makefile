@@ -49,7 +49,7 @@ bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tool
 
 matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
 	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
-	@$(PYTEST) -q -m 'matrix or boot' $(if $(ROW),-k '$(ROW)')
+	@$(PYTEST) -q -m 'matrix or boot' -p support.resume --resume build/matrix.json $(if $(ROW),-k '$(ROW)')
 
 fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]
 	@cd tests && ../$(VENV)/bin/python -m fuzz --seconds '$(SECONDS)'
