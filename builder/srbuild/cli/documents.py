@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from srbuild.layers import Layers
-from srbuild.paths import HostPath
+from srbuild.paths import HostPath, ImagePath
 from srbuild.pipeline import Built, Prepared
 from srbuild.report import Report
 from srbuild.sidecar import Sidecar
@@ -109,7 +109,7 @@ def list_document(image: HostPath, report: Report, sidecar: Sidecar | None) -> d
             row |= {"size": record.size}
         if record.target:
             row |= {"target": record.target}
-        entry = sidecar.entries.get(path) if sidecar else None  # type: ignore[call-overload]
+        entry = sidecar.entries.get(ImagePath(path)) if sidecar else None
         if entry is not None:
             row |= {"segment": entry.segment}
             row |= {"reasons": [f"{reason.how}: {reason.by}" for reason in entry.reasons]}
