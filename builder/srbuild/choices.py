@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from srbuild.closure import ElfCloser
+from srbuild.closure.closer import ElfCloser
+from srbuild.closure.hwcaps import LEVELS
+from srbuild.closure.search import Abi
 from srbuild.config.convert import suggest
 from srbuild.config.load import Wish
 from srbuild.errors import ConfigError, SrbuildError
-from srbuild.hwcaps import LEVELS
-from srbuild.search import Abi
 
 
 def check_cpu(wish: Wish, machine: Abi | None) -> list[SrbuildError]:

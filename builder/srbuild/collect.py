@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from srbuild import kmod
 from srbuild.bootmodule import Module
 from srbuild.choices import check_cpu, check_features, note_left_out
-from srbuild.closure import PROGRAM_DIRS, Closure, ElfCloser, Seed
+from srbuild.closure.closer import PROGRAM_DIRS, Closure, ElfCloser, Seed
 from srbuild.config.convert import collect
 from srbuild.config.load import Config
 from srbuild.errors import ConflictError, MissingInputError, Origin, SrbuildError, raise_all
@@ -25,11 +24,12 @@ from srbuild.facts import elf_facts, kmod_facts
 from srbuild.formats.ldcache import build_ldcache
 from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
-from srbuild.kernel import KernelTree, open_kernels
+from srbuild.kernels import kmods
+from srbuild.kernels.microcode import find_microcode
+from srbuild.kernels.tree import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS
 from srbuild.losses import Losses
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Reason, Symlink
-from srbuild.microcode import find_microcode
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
 from srbuild.plan import Plan
 from srbuild.render import RenderedFile, render_image, render_site
@@ -324,17 +324,17 @@ class _Draft:
     def _add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
         """Put the kernel modules, their indexes and their firmware."""
         wishes = [
-            kmod.Wish(r.name, Reason("kmod", r.origin), r.optional, r.narrow)
+            kmods.Wish(r.name, Reason("kmod", r.origin), r.optional, r.narrow)
             for r in plan.requests
             if isinstance(r, Kmod)
         ]
         firmware = [
-            kmod.Wish(r.pattern, Reason("firmware", r.origin))
+            kmods.Wish(r.pattern, Reason("firmware", r.origin))
             for r in plan.requests
             if isinstance(r, Firmware)
         ]
         modaliases = plan.config.modaliases or ()
-        closure = kmod.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases)
+        closure = kmods.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases)
         for file in (*closure.kmods, *closure.firmware):
             content = self._read(file.image, file.source, file.reasons[0], file.unpack)
             if content is not None:

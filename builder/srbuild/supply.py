@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from srbuild.bootmodule import Module
-from srbuild.closure import Missing
+from srbuild.closure.closer import Missing
 from srbuild.errors import MissingInputError, Origin
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot

@@ -12,12 +12,12 @@ from srbuild import pipeline
 from srbuild.config.load import load_config
 from srbuild.errors import Origin
 from srbuild.image import write_image
+from srbuild.kernels.microcode import HOME
 from srbuild.lab.build import find_kernel
 from srbuild.lab.qemu import Machine, Vm, join_initrds
 from srbuild.lab.server import Agent
 from srbuild.layers import split_layers
 from srbuild.manifest import Entry, Inline, Reason
-from srbuild.microcode import HOME
 from srbuild.paths import ImagePath
 from support.images import archive
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fuzz import seeds
 from srbuild.catalog import Catalog, load_module
+from srbuild.closure.search import Abi, find_loader
 from srbuild.config.cluster import load_cluster
 from srbuild.config.load import load_recipe
 from srbuild.config.values import OPTION_TYPES, parse
@@ -51,7 +52,6 @@ from srbuild.host.sysroot import Identity, Sysroot
 from srbuild.paths import SysrootPath
 from srbuild.pipeline import find_modules
 from srbuild.report import verify_image
-from srbuild.search import Abi, find_loader
 from srbuild.sidecar import from_json
 
 LIMIT = 1 << 20  # bytes that a target unpacks at most

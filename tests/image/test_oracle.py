@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srbuild.closure import ElfCloser, Seed
+from srbuild.closure.closer import ElfCloser, Seed
 from srbuild.errors import Origin
 from srbuild.host.sysroot import Sysroot
 from srbuild.manifest import Reason, Symlink

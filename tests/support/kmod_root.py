@@ -9,7 +9,7 @@ from pathlib import Path
 from srbuild.errors import Origin
 from srbuild.formats.kmodfile import unpack
 from srbuild.host.sysroot import Sysroot
-from srbuild.kmod import KernelTree, KmodClosure, Wish, close_kmods, open_kernel
+from srbuild.kernels.kmods import KernelTree, KmodClosure, Wish, close_kmods, open_kernel
 from srbuild.manifest import Reason
 from support.kernels import VERSION, FakeKmod, make_kernel
 

@@ -10,7 +10,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from srbuild.closure import Closure, ElfCloser, Seed
+from srbuild.closure.closer import Closure, ElfCloser, Seed
 from srbuild.errors import Origin
 from srbuild.formats.elf import read_elf
 from srbuild.host.sysroot import Sysroot

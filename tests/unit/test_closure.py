@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from srbuild.closure import ElfCloser, Missing, Seed
+from srbuild.closure.closer import ElfCloser, Missing, Seed
+from srbuild.closure.search import Abi
 from srbuild.errors import Origin
 from srbuild.formats.elf import ElfInfo
 from srbuild.formats.ldcache import CacheEntry, build_ldcache
 from srbuild.host.sysroot import Identity, Sysroot
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, to_image
-from srbuild.search import Abi
 from support.trees import ASKED, Tree, files, seeds
 
 OLD = "-Wl,--disable-new-dtags,-rpath,"

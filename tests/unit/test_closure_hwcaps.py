@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from srbuild.choices import check_cpu, check_features
-from srbuild.closure import ElfCloser
+from srbuild.closure.closer import ElfCloser
+from srbuild.closure.hwcaps import LEVELS, shipped_levels
+from srbuild.closure.search import Abi
 from srbuild.config.load import Wish
 from srbuild.errors import Origin
 from srbuild.formats.ldcache import CacheEntry, build_ldcache
-from srbuild.hwcaps import LEVELS, shipped_levels
 from srbuild.paths import SysrootPath, to_image
-from srbuild.search import Abi
 from support.trees import Tree, files, seeds
 
 AMD64 = Abi(64, "little", 62)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srbuild.closure import ElfCloser
+from srbuild.closure.closer import ElfCloser
 from srbuild.formats.elf import read_elf
 from srbuild.paths import SysrootPath, to_image
 from support.trees import Tree, files, seeds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from srbuild.closure import ElfCloser
+from srbuild.closure.closer import ElfCloser
 from srbuild.formats.elf import UNWINDING, read_elf
 from srbuild.formats.ldconf import Include, LibraryDir, parse_ld_so_conf, parse_musl_path
 from srbuild.formats.script import Shebang, parse_shebang

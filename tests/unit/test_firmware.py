@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from srbuild.kmod import KmodClosure, Wish, close_kmods
+from srbuild.kernels.kmods import KmodClosure, Wish, close_kmods
 from support.kernels import VERSION
 from support.kmod_root import RECIPE, install, kernel, make_root, wishes, write
 

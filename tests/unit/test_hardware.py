@@ -23,7 +23,7 @@ from srbuild.hardware import (
     to_text,
 )
 from srbuild.host.hardware import collect_hardware
-from srbuild.kmod import Wish, close_kmods
+from srbuild.kernels.kmods import Wish, close_kmods
 from support.kernels import VERSION, FakeKmod, depmod
 from support.kmod_root import RECIPE, kernel, make_root, names, write
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from srbuild.closure.search import Abi, find_loader
 from srbuild.errors import ConflictError, MissingInputError
 from srbuild.formats import deb
 from srbuild.formats.deb import DebError, read_deb
 from srbuild.formats.elf import ElfFormatError, read_elf
 from srbuild.host.sysroot import Sysroot
-from srbuild.kmod import Wish, close_kmods
+from srbuild.kernels.kmods import Wish, close_kmods
 from srbuild.paths import SysrootPath, shown
-from srbuild.search import Abi, find_loader
 from support.kernels import FakeKmod, make_kernel
 from support.kmod_root import RECIPE, kernel
 from support.trees import Tree

@@ -7,7 +7,7 @@ import pytest
 
 from srbuild.errors import MissingInputError, Origin
 from srbuild.host.sysroot import Sysroot
-from srbuild.kmod import kernel_versions, open_kernel
+from srbuild.kernels.kmods import kernel_versions, open_kernel
 from support.kernels import VERSION
 from support.kmod_root import NIC_CLOSURE, close, kernel, make_root, names
 

@@ -9,7 +9,7 @@ import pytest
 from srbuild.config.kernels import read_kernels
 from srbuild.errors import ErrorGroup, MissingInputError, SrbuildError
 from srbuild.host.sysroot import Sysroot
-from srbuild.kernel import open_kernels
+from srbuild.kernels.tree import open_kernels
 from support.kmod_root import make_root
 
 OLD, NEW = "6.1.0-9-test", "6.12.0-1-test"

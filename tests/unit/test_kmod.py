@@ -8,7 +8,7 @@ import pytest
 from srbuild.errors import MissingInputError, Origin
 from srbuild.formats.modinfo import ModInfo
 from srbuild.host.sysroot import Identity
-from srbuild.kmod import Wish, close_kmods
+from srbuild.kernels.kmods import Wish, close_kmods
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath
 from support.kernels import VERSION, FakeKmod, depmod

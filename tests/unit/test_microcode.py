@@ -17,9 +17,9 @@ from srbuild.errors import ConfigError, MissingInputError, Origin, SrbuildError
 from srbuild.formats.segments import split_image
 from srbuild.host.sysroot import Sysroot
 from srbuild.image import write_image
+from srbuild.kernels.microcode import find_microcode, parse_microcode
 from srbuild.layers import split_layers
 from srbuild.manifest import Inline
-from srbuild.microcode import find_microcode, parse_microcode
 from srbuild.report import verify_image
 from srbuild.requests import Data
 from support.images import entry, manifest_of
@@ -193,7 +193,7 @@ def test_other_words_are_refused(text: str, hint: str) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 199), st.binary(max_size=4))
 def test_any_bytes_are_taken_or_refused(junk: bytes, at: int, other: bytes) -> None:
-    from srbuild.microcode import VENDORS
+    from srbuild.kernels.microcode import VENDORS
 
     damaged = bytearray(intel(256))
     damaged[at : at + len(other)] = other

@@ -161,7 +161,7 @@ def _check_uki(target: Path | None, cmdline: str | None, part: str) -> str:
 def _make_uki(built: Built, target: Path, cmdline: str) -> Uki:
     """Make the unified kernel image of what was built; always anew, ukify takes no second."""
     from srbuild.host.sysroot import Sysroot
-    from srbuild.kernel import find_boot_file
+    from srbuild.kernels.tree import find_boot_file
     from srbuild.publish.uki import UkiParts, write_uki
 
     config, manifest = built.prepared.config, built.prepared.manifest

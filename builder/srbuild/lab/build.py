@@ -11,7 +11,7 @@ from srbuild import pipeline
 from srbuild.config.load import load_config
 from srbuild.errors import MissingInputError
 from srbuild.host.sysroot import Sysroot
-from srbuild.kernel import find_boot_file
+from srbuild.kernels.tree import find_boot_file
 from srbuild.lab.scenario import Inputs, Scenario
 from srbuild.outputs import sidecar_path
 from srbuild.paths import HostPath

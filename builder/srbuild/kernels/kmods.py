@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from srbuild.errors import ConflictError, MissingInputError
-from srbuild.firmware import find_firmware, firmware_dirs
 from srbuild.formats.kmodfile import Unpack, UnpackError, split_suffix
 from srbuild.formats.kmodindex import (
     IndexedKmod,
@@ -25,7 +24,8 @@ from srbuild.formats.kmodindex import (
 from srbuild.formats.kmodtrie import IndexFormatError
 from srbuild.formats.modinfo import ModInfo, ModinfoError, Softdep
 from srbuild.host.sysroot import Identity
-from srbuild.kernel import KernelTree, kernel_versions, load_modinfo, open_kernel
+from srbuild.kernels.firmware import find_firmware, firmware_dirs
+from srbuild.kernels.tree import KernelTree, kernel_versions, load_modinfo, open_kernel
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, to_image
 

@@ -8,12 +8,12 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from srbuild.closure.hwcaps import shipped_levels
+from srbuild.closure.search import Abi, Loader, abi_of
 from srbuild.errors import MissingInputError
 from srbuild.formats.elf import ET_DYN, ElfFormatError, ElfInfo, read_elf
 from srbuild.host.sysroot import Identity, Resolved, Sysroot, identity
-from srbuild.hwcaps import shipped_levels
 from srbuild.paths import SysrootPath
-from srbuild.search import Abi, Loader, abi_of
 
 
 class UnusableError(Exception):

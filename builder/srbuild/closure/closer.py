@@ -13,16 +13,10 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
-from srbuild.entries import Entries, Found
-from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
-from srbuild.formats.ldcache import CacheEntry, cache_flags
-from srbuild.formats.script import SHEBANG_MAX, parse_shebang
-from srbuild.host.sysroot import Identity, Resolved, Sysroot
-from srbuild.libc import LIBC, SERVES_CALLS, UNWINDER, has_services_apart, name_services
-from srbuild.libraries import Hit, Libraries, UnusableError
-from srbuild.manifest import Reason
-from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
-from srbuild.search import (
+from srbuild.closure.entries import Entries, Found
+from srbuild.closure.libc import LIBC, SERVES_CALLS, UNWINDER, has_services_apart, name_services
+from srbuild.closure.libraries import Hit, Libraries, UnusableError
+from srbuild.closure.search import (
     Abi,
     Loader,
     Mapped,
@@ -33,6 +27,12 @@ from srbuild.search import (
     mapped,
     runs_beside,
 )
+from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
+from srbuild.formats.ldcache import CacheEntry, cache_flags
+from srbuild.formats.script import SHEBANG_MAX, parse_shebang
+from srbuild.host.sysroot import Identity, Resolved, Sysroot
+from srbuild.manifest import Reason
+from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
 
 PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MAX_SCRIPTS = 5  # one interpreting the next; the kernel's own limit (exec_binprm in fs/exec.c)

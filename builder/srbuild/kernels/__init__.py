@@ -1,0 +1,1 @@
+"""A sysroot's kernels: their kmods, the firmware that these ask for, early microcode."""
