@@ -38,7 +38,7 @@ image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs
 	@$(SRBUILD) --fs $(FS) --blk $(BLK) --sysroot $(SYSROOT) $(if $(CLUSTER),--cluster '$(CLUSTER)') -o build/$(FS)-$(BLK).img
 
 test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix
-	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
+	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
 	@$(PYTEST) -q -m 'not matrix'
 
 lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
@@ -48,7 +48,7 @@ bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tool
 	@$(VENV)/bin/python -m tests.bench -n $(N)
 
 matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
-	@$(SRBUILD) sysroot create $(SYSROOT) --fs gfs2 --blk iscsi
+	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
 	@$(PYTEST) -q -m 'matrix or boot' -p support.resume --resume build/matrix.json $(if $(ROW),-k '$(ROW)')
 
 fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]

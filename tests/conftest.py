@@ -37,6 +37,6 @@ def sysroot(project: Path) -> Path:
     if not directory.is_dir():
         pytest.fail(
             f"no sysroot at {directory}; make it with: "
-            f"srbuild sysroot create {directory} --fs gfs2 --blk iscsi"
+            f"srbuild sysroot create {directory} --every-module"
         )
     return directory

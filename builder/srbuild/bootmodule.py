@@ -16,7 +16,9 @@ from srbuild.config.convert import GIVEN, TABLE_KEY, toml_key
 from srbuild.errors import Origin
 from srbuild.paths import HostPath, ImagePath, image_path
 
-Kind: TypeAlias = Literal["base", "net", "block", "cluster", "fs", "container", "rescue"]
+Kind: TypeAlias = Literal[
+    "base", "net", "block", "volume", "cluster", "fs", "container", "rescue", "server"
+]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)  # in the order in which they boot
 RUN_TIMEOUT: Final = 120  # seconds
 
@@ -187,15 +189,21 @@ class Packages:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A boot module. `requires` and `conflicts` hold modules' names or capabilities."""
+    """A boot module.
+
+    `requires`, `after` and `conflicts` name modules or capabilities: what must be in the image
+    and run before, what runs before if it is in the image at all, and what can't be in the
+    same image, with the reason.
+    """
 
     folder: HostPath = field(metadata=GIVEN)
     name: Name
     kind: Kind
     summary: str
     requires: tuple[Name, ...] = ()
+    after: tuple[Name, ...] = ()
     provides: tuple[Name, ...] = ()
-    conflicts: tuple[Name, ...] = ()
+    conflicts: Mapping[str, str] = field(default_factory=dict)
     packages: Packages = Packages()
     options: Mapping[str, Option] = field(default_factory=dict)
     install: Install = Install()

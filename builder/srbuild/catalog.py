@@ -45,10 +45,12 @@ KIND_NAMES: Final[Mapping[str, str]] = {
     "base": "base module",
     "net": "network module",
     "block": "block device module",
+    "volume": "volume module",
     "cluster": "cluster module",
     "fs": "file system module",
     "container": "container module",
     "rescue": "rescue module",
+    "server": "server module",
 }
 
 

@@ -38,7 +38,7 @@ def resolve(modules: Mapping[str, Module], names: Iterable[str]) -> tuple[Module
 
     A requirement is met by a chosen module that has or provides that name; otherwise by the
     module of that name, otherwise by the only provider. Modules that don't depend on each
-    other come by kind (base, net, block, cluster, fs, container, rescue), then by name.
+    other come in the order of `KINDS`, then by name.
     Raises ConfigError (unmet or ambiguous requirements, cycles) and ConflictError (two
     modules that exclude each other), each with the chain that led there.
     """
@@ -93,18 +93,23 @@ def _conflicts(chosen: Sequence[Module], wanted_by: Mapping[str, str]) -> list[S
         return " → ".join(chain_of(module.name, wanted_by))
 
     pairs = {
-        (min(one, other, key=boot_rank).name, max(one, other, key=boot_rank).name): (one, other)
+        (min(one, other, key=boot_rank).name, max(one, other, key=boot_rank).name): (
+            one,
+            other,
+            reason,
+        )
         for one in chosen
         for other in chosen
-        if one is not other and any(other.offers(wish) for wish in one.conflicts)
+        for wish, reason in one.conflicts.items()
+        if one is not other and other.offers(wish)
     }
     return [
         ConflictError(
-            f"{one.name} and {other.name} exclude each other",
+            f"{one.name} and {other.name} exclude each other: {reason}",
             f"leave out one of: {why(one)}; {why(other)}",
             one.origin,
         )
-        for one, other in pairs.values()
+        for one, other, reason in pairs.values()
     ]
 
 
@@ -114,7 +119,8 @@ def _in_order(chosen: Sequence[Module]) -> tuple[Module, ...]:
         module.name: {
             other.name
             for other in chosen
-            if other is not module and any(other.offers(wish) for wish in module.requires)
+            if other is not module
+            and any(other.offers(wish) for wish in (*module.requires, *module.after))
         }
         for module in chosen
     }
@@ -133,8 +139,8 @@ def _in_order(chosen: Sequence[Module]) -> tuple[Module, ...]:
     if len(order) < len(chosen):
         cycle = _cycle({name: needs for name, needs in before.items() if needs})
         raise ConfigError(
-            f"boot modules require each other in a circle: {' → '.join(cycle)}",
-            "drop one of these requirements",
+            f"boot modules wait for each other in a circle: {' → '.join(cycle)}",
+            "drop one of these from requires or after",
             by_name[cycle[0]].origin,
         )
     return tuple(order)

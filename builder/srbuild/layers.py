@@ -28,10 +28,12 @@ SEGMENTS = (
     "kmods",
     "net",
     "block",
+    "volume",
     "cluster",
     "fs",
     "container",
     "rescue",
+    "server",
     "site",
 )
 """All segments in the order in which the kernel unpacks them."""

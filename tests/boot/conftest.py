@@ -21,22 +21,28 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def image(project: Path, sysroot: Path) -> Path:
-    """build/gfs2-iscsi.img without a cluster's part; made now unless it is up to date."""
-    target = project / "build" / "gfs2-iscsi.img"
-    catalog = pipeline.find_modules()
-    wanted = {"fs": "gfs2", "blk": "iscsi", "sysroot": sysroot, "output": target}
-    pipeline.build(load_config(wanted, {}, catalog), catalog)
-    return target
+def image_for(project: Path, sysroot: Path) -> Callable[[Scenario], Path]:
+    """build/FS-BLK.img for a scenario, without a cluster's part; made unless it is up to date."""
+
+    def make(scenario: Scenario) -> Path:
+        target = project / "build" / f"{scenario.image_name}.img"
+        catalog = pipeline.find_modules()
+        wanted = {**scenario.options, "sysroot": sysroot, "output": target}
+        pipeline.build(load_config(wanted, {}, catalog), catalog)
+        return target
+
+    return make
 
 
 @pytest.fixture
-def run(project: Path, sysroot: Path, image: Path) -> Callable[[Scenario], Result]:
-    """Run a scenario on the image, the consoles' logs kept in build/lab/SCENARIO."""
+def run(
+    project: Path, sysroot: Path, image_for: Callable[[Scenario], Path]
+) -> Callable[[Scenario], Result]:
+    """Run a scenario on its image, the consoles' logs kept in build/lab/SCENARIO."""
 
     def run_it(scenario: Scenario) -> Result:
         folder = project / "build" / "lab" / scenario.name
-        request = LabRequest(image, sysroot, None, folder, seconds=500)
+        request = LabRequest(image_for(scenario), sysroot, None, folder, seconds=500)
         environ = {**os.environ, "SRBUILD_CACHE": str(project / "build" / "cache")}
         result = run_scenario(scenario, make_inputs(request, scenario, environ), print)
         print(f"{scenario.name}: {result.seconds:.1f} s", *result.logs.values(), sep="\n  ")

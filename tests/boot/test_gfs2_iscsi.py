@@ -8,7 +8,8 @@ from typing import TypeAlias, cast
 
 import pytest
 
-from srbuild.lab.scenario import Lab, Result, Scenario
+from srbuild.lab.lab import Lab
+from srbuild.lab.scenario import Result, Scenario
 from srbuild.lab.scenarios import gfs2_iscsi
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]

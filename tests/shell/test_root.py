@@ -207,3 +207,36 @@ def test_no_fencing_is_announced_at_every_boot(machine: Machine, method: str, sa
     found = machine.module("cluster/fence", "announce.sh", SR_FENCE_METHOD=method)
     assert found.returncode == 0
     assert ("FENCING IS OFF" in found.stderr) is said
+
+
+ROOT_LIB = '. "$SR_LIB/root.sh"\n'
+
+
+def test_an_overlay_takes_the_roots_place(machine: Machine) -> None:
+    found = machine.lib(ROOT_LIB + "sr_root_overlay")
+    assert found.returncode == 0, found.stderr
+    root, run = machine.root, machine.root / "run/srbuild/overlay"
+    layers = f"lowerdir={run}/lower,upperdir={run}/upper/data,workdir={run}/upper/work"
+    assert machine.calls == [
+        f"mount -t tmpfs -o mode=0755 srbuild {run}/upper",
+        f"mount -o move {root}/sysroot {run}/lower",
+        f"mount -t overlay -o {layers} overlay {root}/sysroot",
+    ]
+
+
+def test_everything_of_the_root_is_unmounted_from_the_top(machine: Machine) -> None:
+    root, run = machine.root, machine.root / "run/srbuild/overlay"
+    lines = [f"1 0 0:1 / {at} rw - x x rw\n" for at in (f"{root}/sysroot", f"{run}/lower")]
+    machine.write("proc/self/mountinfo", "".join(lines))
+    found = machine.lib(ROOT_LIB + "sr_root_unmount")
+    assert found.returncode == 0, found.stderr
+    assert machine.calls == [f"umount {root}/sysroot", f"umount {run}/lower"]
+
+
+def test_a_root_that_cannot_be_mounted_stops_the_boot(machine: Machine) -> None:
+    machine.fake("mount", "exit 32")
+    machine.fake("dmesg", r"printf 'EXT4-fs: \033[31mbad\n'")
+    found = machine.lib(ROOT_LIB + "sr_root_mount 5 ext4 /dev/sdx ro")
+    assert found.returncode == 1
+    assert "/dev/sdx could not be mounted as ext4 with the options ro" in found.stderr
+    assert "\x1b" not in found.stdout + found.stderr

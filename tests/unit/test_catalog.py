@@ -27,7 +27,7 @@ kind = "block"
 summary = "Attach a LUN"
 requires = ["network"]
 provides = ["block"]
-conflicts = ["aoe"]
+conflicts = {aoe = "two block devices"}
 
 [packages]
 debian = ["open-iscsi"]
@@ -110,7 +110,7 @@ def test_a_module_is_read_whole(tmp_path: Path) -> None:
         summary="Attach a LUN",
         requires=("network",),
         provides=("block",),
-        conflicts=("aoe",),
+        conflicts={"aoe": "two block devices"},
         packages=Packages(("open-iscsi",), ("iscsi-initiator-utils",)),
         options={
             "portal": Option(

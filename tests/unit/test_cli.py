@@ -187,7 +187,7 @@ def test_usage_errors_are_one_document_too(srbuild: Callable[..., Done]) -> None
         (["--sysroot", "/nonexistent"], 4, "srbuild sysroot create"),
         (["list", "gone"], 4, "gone"),
         (["verify", "gone"], 4, "gone"),
-        (["--fs", "gfs2", "--cluster", "cluster.toml", "--blk", "iscsi-target"], 5, "iscsi"),
+        (["--fs", "gfs2", "--blk", "iscsi-target"], 3, "iscsi-target is a server module"),
     ],
 )
 def test_exit_codes_and_words(

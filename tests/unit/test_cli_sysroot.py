@@ -104,3 +104,8 @@ def test_a_foreign_directory_is_refused(archive: Path) -> None:
     done = create(archive, "--json")
     assert done.returncode == 5
     assert "was not made by srbuild" in json.loads(done.stdout)["errors"][0]["message"]
+
+
+def test_every_module_brings_what_each_of_them_needs(archive: Path) -> None:
+    assert create(archive, "--every-module").returncode == 0
+    assert {"open-iscsi", "gfs2-utils", "corosync", "busybox-static"} <= asked_for(archive)

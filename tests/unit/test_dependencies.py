@@ -22,15 +22,17 @@ def make(
     kind: str = "base",
     requires: tuple[str, ...] = (),
     provides: tuple[str, ...] = (),
-    conflicts: tuple[str, ...] = (),
+    conflicts: dict[str, str] | None = None,
+    after: tuple[str, ...] = (),
 ) -> Module:
-    return Module(Path("/m") / kind / name, name, kind, "s", requires, provides, conflicts)  # type: ignore[arg-type]
+    place = Path("/m") / kind / name
+    return Module(place, name, kind, "s", requires, after, provides, conflicts or {})  # type: ignore[arg-type]
 
 
 CATALOG = Catalog(
     [
         make("gfs2", "fs", requires=("block", "dlm")),
-        make("nfs", "fs", requires=("network",), conflicts=("block",)),
+        make("nfs", "fs", requires=("network",), conflicts={"block": "it comes over the network"}),
         make("dlm", "cluster", requires=("membership",)),
         make("corosync", "cluster", requires=("network",), provides=("membership",)),
         make("iscsi", "block", requires=("network",), provides=("block",)),
@@ -93,9 +95,17 @@ def test_all_unknown_names_come_at_once() -> None:
 
 
 def test_a_conflict_tells_how_both_came_in() -> None:
-    catalog = Catalog([make("a", requires=("b",)), make("b"), make("c", conflicts=("b",))])
-    with pytest.raises(ConflictError, match="leave out one of: c; a → b"):
+    rival = make("c", conflicts={"b": "both want the bus"})
+    catalog = Catalog([make("a", requires=("b",)), make("b"), rival])
+    with pytest.raises(ConflictError, match="leave out one of: c; a → b") as caught:
         catalog.resolve(["a", "c"])
+    assert caught.value.message == "c and b exclude each other: both want the bus"
+
+
+def test_after_orders_what_is_there_and_brings_nothing() -> None:
+    catalog = Catalog([make("lvm", after=("multipath", "gone")), make("multipath")])
+    assert [m.name for m in catalog.resolve(["lvm"])] == ["lvm"]
+    assert [m.name for m in catalog.resolve(["lvm", "multipath"])] == ["multipath", "lvm"]
 
 
 def test_lookups_by_name_and_kind() -> None:

@@ -11,7 +11,7 @@ from typing import Self, cast
 import pytest
 
 from srbuild.errors import VerifyError
-from srbuild.lab.disk import KEPT, DiskSpec, cached_disk
+from srbuild.lab.disk import KEPT, DiskSpec, cached_disk, copy_sparse
 from srbuild.lab.qemu import Disk, Vm
 from srbuild.lab.server import Agent
 
@@ -103,3 +103,22 @@ def test_old_disks_and_left_overs_of_killed_runs_go(tmp_path: Path, initrd: Path
     assert {made.name, "new-alive.disk"} <= names
     assert "new-dead.disk" not in names
     assert len(names) == KEPT + 1
+
+
+def test_a_copy_has_the_same_bytes_and_its_holes(tmp_path: Path) -> None:
+    source, copy = tmp_path / "a", tmp_path / "b"
+    with source.open("wb") as file:
+        file.truncate(8 << 20)
+        for at, word in ((0, b"first"), (5 << 20, b"middle"), ((8 << 20) - 4, b"last")):
+            file.seek(at)
+            file.write(word)
+    copy_sparse(source, copy)
+    assert copy.read_bytes() == source.read_bytes()
+    assert copy.stat().st_blocks <= source.stat().st_blocks
+    source.write_bytes(b"")
+    copy_sparse(source, copy)
+    assert copy.read_bytes() == b""
+    source.write_bytes(b"")
+    os.truncate(source, 1 << 20)
+    copy_sparse(source, copy)
+    assert copy.stat().st_size == 1 << 20

@@ -98,6 +98,18 @@ def test_disk_is_an_overlay_unless_kept(keep: bool, snapshot: str) -> None:
     assert f"snapshot={snapshot}" in after(args, "-drive")[0].split(",")
 
 
+def test_a_disk_with_a_serial_number_is_a_scsi_disk_that_several_may_have() -> None:
+    disks = (Disk(Path("/own")), Disk(Path("/d"), keep=True, serial="ROOT", wwn=0x5000C500000001))
+    args = args_of(machine(disks=disks))
+    own, shared = (drive.split(",") for drive in after(args, "-drive"))
+    assert "if=virtio" in own
+    assert {"if=none", "file.locking=off", "id=disk1", "snapshot=off"} <= {*shared}
+    assert after(args, "-device") == [
+        "virtio-scsi-pci,id=scsi",
+        "scsi-hd,bus=scsi.0,drive=disk1,serial=ROOT,share-rw=on,wwn=0x5000c500000001",
+    ]
+
+
 def test_a_comma_in_a_path_is_no_new_option() -> None:
     args = args_of(machine(disks=(Disk(Path("/a,readonly=on")),)))
     assert after(args, "-drive")[0].startswith("file=/a,,readonly=on,format=raw")

@@ -264,7 +264,7 @@ def test_a_requirement_that_nothing_meets_names_who_requires_it(project: Project
 
 
 def test_modules_that_exclude_each_other_conflict(project: Project) -> None:
-    project.module("block", "rival", 'conflicts = ["disk"]\n')
+    project.module("block", "rival", 'conflicts = {disk = "only one fits"}\n')
     error = fails(project, ConflictError, blk="disk", modules=["rival"])
     assert error.exit_code == 5
     assert "rival" in str(error)

@@ -28,6 +28,7 @@ def sysroot() -> None:
 @click.option("--blk", metavar="NAME", help="Block device it lies on: iscsi, …")
 @click.option("--container", metavar="NAME", default="none", show_default=True)
 @click.option("--module", "modules", metavar="NAME", multiple=True, help="One more boot module.")
+@click.option("--every-module", is_flag=True, help="All boot modules that srbuild has.")
 @click.option("--suite", default=DEFAULT_SUITE, show_default=True, help="bookworm, trixie, sid, …")
 @click.option("--arch", help="Debian's name of the architecture; this machine's by default.")
 @click.option("--package", "extra", metavar="NAME", multiple=True, help="One more; repeat at will.")
@@ -39,6 +40,7 @@ def create(
     blk: str | None,
     container: str,
     modules: tuple[str, ...],
+    every_module: bool,
     suite: str,
     arch: str | None,
     extra: tuple[str, ...],
@@ -51,7 +53,8 @@ def create(
     mmdebstrap and kmod. A DIRECTORY that has it all already is left as it is, one that was made
     for something else is replaced, and one that srbuild didn't make is refused.
     """
-    packages = module_packages([name for name in (fs, blk, container, *modules) if name])
+    wanted = [name for name in (fs, blk, container, *modules) if name]
+    packages = every_package() if every_module else module_packages(wanted)
     request = SysrootRequest(
         packages=tuple(sorted({*packages, *extra})),
         suite=suite,
@@ -73,6 +76,15 @@ def module_packages(names: list[str]) -> tuple[str, ...]:
 
     catalog = load_catalog([data_dir() / "modules"])
     modules = catalog.resolve(["core", *names])
+    return tuple(sorted({name for module in modules for name in module.packages.debian}))
+
+
+def every_package() -> tuple[str, ...]:
+    """The Debian packages of all boot modules that srbuild has, sorted."""
+    from srbuild.catalog import load_catalog
+    from srbuild.paths import data_dir
+
+    modules = load_catalog([data_dir() / "modules"]).modules.values()
     return tuple(sorted({name for module in modules for name in module.packages.debian}))
 
 

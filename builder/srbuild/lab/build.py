@@ -12,7 +12,8 @@ from srbuild.config.load import load_config
 from srbuild.errors import MissingInputError
 from srbuild.host.sysroot import Sysroot
 from srbuild.kernels.tree import find_boot_file
-from srbuild.lab.scenario import Inputs, Scenario
+from srbuild.lab.lab import Inputs
+from srbuild.lab.scenario import Scenario
 from srbuild.outputs import sidecar_path
 from srbuild.paths import HostPath
 from srbuild.sidecar import from_json
@@ -59,7 +60,7 @@ def make_inputs(request: LabRequest, scenario: Scenario, environ: Mapping[str, s
         image=request.image,
         kernel=request.kernel or find_kernel(sysroot, version),
         server_image=image,
-        node_tail=lambda text: site_part({"fs": scenario.fs, "blk": scenario.blk}, text),
+        node_tail=lambda text: site_part(scenario.options, text),
         server_tail=lambda text: site_part(server, text),
         folder=request.folder,
         cache=cache / "disks",

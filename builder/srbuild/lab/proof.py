@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from srbuild.lab.scenario import Lab
+from srbuild.lab.lab import Lab
 from srbuild.lab.server import Agent
 
 

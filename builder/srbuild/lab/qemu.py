@@ -7,6 +7,7 @@ process die first (PR_SET_PDEATHSIG, by setpriv(1) of util-linux). Every wait ha
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import shutil
@@ -58,13 +59,17 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A raw disk image as a virtio disk.
+    """A raw disk image as a virtio disk or, with a `serial` number, as a SCSI disk.
 
-    With `keep` False all that the machine writes goes to an overlay that ends with it.
+    With `keep` False all that the machine writes goes to an overlay that ends with it; with it
+    several machines may have the same SCSI disk, as on one bus. `wwn` is the SCSI disk's
+    world wide name, 0 for none.
     """
 
     path: HostPath
     keep: bool = False
+    serial: str = ""
+    wwn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +153,33 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
     args += ["-chardev", f"file,id=serial,path={_plain(serial)}", "-serial", "chardev:serial"]
     args += ["-chardev", f"socket,id=control,path={_plain(control)},server=on,wait=off"]
     args += second_port
+    args += ["-qmp", f"unix:{_plain(qmp_path(control))},server=on,wait=off"]
+    if any(disk.serial for disk in machine.disks):
+        args += ["-device", "virtio-scsi-pci,id=scsi"]
     for i, disk in enumerate(machine.disks):
-        snapshot = "off" if disk.keep else "on"
-        args += ["-drive", f"file={_plain(disk.path)},format=raw,if=virtio,snapshot={snapshot}"]
-        args[-1] += f",id=disk{i}"
+        args += _disk_words(i, disk)
     for i, nic in enumerate(machine.nics):
         group = f"{nic.link.group}:{nic.link.port}"
         args += ["-netdev", f"socket,id=net{i},mcast={group},localaddr=127.0.0.1"]
         args += ["-device", f"virtio-net-pci,netdev=net{i},mac={nic.mac},romfile="]
     return tuple(args)
+
+
+def _disk_words(index: int, disk: Disk) -> list[str]:
+    drive = f"file={_plain(disk.path)},format=raw,id=disk{index}"
+    drive += f",snapshot={'off' if disk.keep else 'on'}"
+    if not disk.serial:
+        return ["-drive", f"{drive},if=virtio"]
+    # Machines that share a disk lock nothing: the nodes' own lock manager is what is tested.
+    device = f"scsi-hd,bus=scsi.0,drive=disk{index},serial={_plain(disk.serial)},share-rw=on"
+    if disk.wwn:
+        device += f",wwn={disk.wwn:#x}"
+    return ["-drive", f"{drive},if=none,file.locking=off", "-device", device]
+
+
+def qmp_path(control: HostPath) -> HostPath:
+    """Where the QMP socket of the machine with that `control` socket is."""
+    return control.with_suffix(".qmp")
 
 
 def _plain(value: HostPath | str) -> str:
@@ -243,6 +266,33 @@ class Vm:
     def alive(self) -> bool:
         """Whether the machine still runs."""
         return self._process.poll() is None
+
+    def order(self, command: str, **arguments: object) -> None:
+        """Have QEMU carry out a QMP command; VerifyError when it refuses or is gone.
+
+        Source: QEMU's QMP reference (docs/interop/qemu-qmp-ref).
+        """
+        words = {"execute": command, "arguments": arguments}
+        try:
+            with socket.socket(socket.AF_UNIX) as channel:
+                channel.settimeout(20)
+                channel.connect(str(qmp_path(self.control)))
+                with channel.makefile("rwb") as lines:
+                    lines.readline()  # the greeting
+                    for order in ({"execute": "qmp_capabilities"}, words):
+                        lines.write(json.dumps(order).encode() + b"\n")
+                        lines.flush()
+                        answer = json.loads(lines.readline())
+                        while "event" in answer:
+                            answer = json.loads(lines.readline())
+        except (OSError, ValueError) as error:
+            raise VerifyError(f"{self.machine.name}: QEMU's monitor: {error}") from error
+        if "error" in answer:
+            raise VerifyError(f"{self.machine.name}: {command}: {answer['error']['desc']}")
+
+    def set_link(self, card: int, up: bool) -> None:
+        """Plug the cable of a network card in or pull it; cards count from 0."""
+        self.order("set_link", name=f"net{card}", up=up)
 
     def kill(self) -> None:
         """End the machine as a power cut would; nothing when it has ended."""

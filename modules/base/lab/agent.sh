@@ -1,6 +1,6 @@
 #!/bin/sh
 # The lab's agent: runs the jobs that the host names on the second serial port, one line each,
-# until it is told to power off. The protocol is written down in builder/srbuild/lab/server.py.
+# until it is told to power off or, on a node's root, to leave. The protocol is written down in builder/srbuild/lab/server.py.
 set -eu
 
 # Where the first port is the board's own (console ttyAMA0), the second is the first card's.
@@ -39,6 +39,10 @@ while read -r tag job first second third <&3; do
                 echo "$tag = 0" >&3
                 sync
                 poweroff -f
+            fi
+            if [ "$job" = leave ]; then
+                echo "$tag = 0" >&3
+                exit 0
             fi
             answer "$tag" "$job" "$first" "$second" "$third"
             ;;

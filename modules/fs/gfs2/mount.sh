@@ -4,6 +4,8 @@
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+# shellcheck source=hooks/lib/root.sh
+. "$SR_LIB/root.sh"
 
 # The superblock lies 64 KiB into the device; its magic number comes first, sb_lockproto 96 and
 # sb_locktable 160 bytes in, each 64 bytes long and filled with zeros.
@@ -36,33 +38,15 @@ check_superblock() {
     fi
 }
 
-# ro or rw, whichever the kernel's command line says last; rw when it says neither.
-access() {
-    _access=rw
-    while IFS= read -r _access_word; do
-        case $_access_word in
-            ro | rw) _access=$_access_word ;;
-        esac
-    done <"$SR_RUN/cmdline"
-    printf '%s\n' "$_access"
-}
-
-device=${SR_GFS2_DEVICE:-$(sr_get ROOT_DEVICE '')}
+sr_root_device "$SR_GFS2_DEVICE"
 cluster=$(sr_get CLUSTER_NAME '')
-if [ -z "$device" ]; then
-    sr_fail "no device is named for the root" "give device under [fs] in the cluster file, or root=/dev/…"
-fi
 if [ -z "$cluster" ]; then
     sr_fail "this node belongs to no cluster" "build the site part from a cluster file"
 fi
-sr_wait_for 30 "the device $device" test -e "$device"
 sr_modprobe
 check_superblock
 
 sr_hint "what the kernel said last stands above; dlm_tool status and corosync-quorumtool -s show the cluster"
-options=$(access)${SR_GFS2_OPTIONS:+,$SR_GFS2_OPTIONS}
-if ! sr_run -t "$SR_GFS2_TIMEOUT" mount -t gfs2 -o "$options" "$device" "$SR_SYSROOT"; then
-    dmesg | grep -i -e gfs2 -e dlm | tail -n 6
-    sr_fail "$device could not be mounted as GFS2 with the options $options"
-fi
-sr_log "$device ($(sb_text 160)) is mounted, $options"
+options=$(sr_root_access)${SR_GFS2_OPTIONS:+,$SR_GFS2_OPTIONS}
+sr_root_mount "$SR_GFS2_TIMEOUT" gfs2 "$device" "$options"
+sr_log "its lock table is $(sb_text 160)"

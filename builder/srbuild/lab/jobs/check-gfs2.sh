@@ -1,6 +1,6 @@
 # Say what stands on /dev/vda, the target taken down: `fsck STATUS` and, read without locks,
 # `token NODE WORD` and `seen NODE WORD…` for every node's files.
-sh /usr/lib/srbuild/modules/iscsi-target/stop.sh
+sh -eu /lab/jobs/release.sh
 modprobe gfs2
 blockdev --flushbufs /dev/vda
 status=0

@@ -1,6 +1,6 @@
 # Make a GFS2 file system on /dev/vda with lock table $1 and $2 journals of $3 MiB, and fill
 # it with the lab's root: this machine's busybox and the init from the host's archive.
-sh /usr/lib/srbuild/modules/iscsi-target/stop.sh
+sh -eu /lab/jobs/release.sh
 modprobe gfs2
 mkfs.gfs2 -O -q -p lock_dlm -t "$1" -j "$2" -J "$3" /dev/vda
 mkdir -p /run/lab.root

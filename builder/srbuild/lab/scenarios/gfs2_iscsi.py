@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from srbuild.lab.disk import DiskSpec
+from srbuild.lab.lab import MAKER, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
-from srbuild.lab.scenario import SERVER_MAC, Lab, NodeSpec, Scenario
+from srbuild.lab.scenario import Scenario
 
 N1 = NodeSpec("n1", "52:54:00:00:00:01")
 N2 = NodeSpec("n2", "52:54:00:00:00:02")
@@ -19,19 +20,13 @@ USER = "labuser"
 SECRET = "labsecret1234"
 WRONG_SECRET = "wrongsecret99"
 SERVER = f"""\
-name = "lab-server"
-[block]
-type = "iscsi-target"
+{MAKER}
+[iscsi-target]
 device = "/dev/vda"
 target = "{TARGET}"
 portal = "{PORTAL}"
 chap_user = "{USER}"
 chap_secret = "{SECRET}"
-[[node]]
-name = "server"
-id = 1
-mac = ["{SERVER_MAC}"]
-address = "10.9.0.1/24"
 """
 BOOT = 240  # seconds that two nodes may take from start to power off, on two slow cores
 

@@ -24,7 +24,7 @@ set_access() {
     secret=
     read -r secret <"$SR_ETC/iscsi-target.secret" || :
     [ -n "$secret" ] || sr_fail "there is a CHAP name but no secret" \
-        "set chap_secret under [block] in the cluster file"
+        "set chap_secret under [iscsi-target] in the cluster file"
     # The kernel would take a line's end for a part of them.
     printf '%s' "$SR_ISCSI_TARGET_CHAP_USER" >"$group/auth/userid"
     printf '%s' "$secret" >"$group/auth/password"
@@ -32,7 +32,7 @@ set_access() {
 
 sr_modprobe
 [ -d "$config" ] || sr_run mount -t configfs configfs /sys/kernel/config
-sr_hint "is the device under [block] in the cluster file this machine's disk?"
+sr_hint "is the device under [iscsi-target] in the cluster file this machine's disk?"
 sr_wait_for 10 "the disk $SR_ISCSI_TARGET_DEVICE" test -b "$SR_ISCSI_TARGET_DEVICE"
 
 backstore=$config/core/iblock_0/disk
