@@ -26,6 +26,7 @@ from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernels import kmods
 from srbuild.kernels.microcode import find_microcode
+from srbuild.kernels.modprobed import image_rules, left_out
 from srbuild.kernels.tree import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS
 from srbuild.losses import Losses
@@ -334,7 +335,11 @@ class _Draft:
             if isinstance(r, Firmware)
         ]
         modaliases = plan.config.modaliases or ()
-        closure = kmods.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases)
+        rules = image_rules(((p, e.content) for p, e in self.entries.items()), self.sysroot)
+        closure = kmods.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases, rules)
+        names = {file.name for file in closure.kmods}
+        self._errors += rules.conflicts(names)
+        self._notes += left_out(self.sysroot, self.entries, names)
         for file in (*closure.kmods, *closure.firmware):
             content = self._read(file.image, file.source, file.reasons[0], file.unpack)
             if content is not None:

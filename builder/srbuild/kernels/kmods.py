@@ -25,7 +25,9 @@ from srbuild.formats.kmodtrie import IndexFormatError
 from srbuild.formats.modinfo import ModInfo, ModinfoError, Softdep
 from srbuild.host.sysroot import Identity
 from srbuild.kernels.firmware import find_firmware, firmware_dirs
+from srbuild.kernels.modprobed import NO_RULES, Rules
 from srbuild.kernels.tree import KernelTree, kernel_versions, load_modinfo, open_kernel
+from srbuild.kernels.vermagic import Magic, refused
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, to_image
 
@@ -113,16 +115,17 @@ def close_kmods(
     firmware: Iterable[Wish] = (),
     facts: MutableMapping[Identity, ModInfo] | None = None,
     modaliases: Iterable[str] = (),
+    rules: Rules = NO_RULES,
 ) -> KmodClosure:
     """The closure of `wishes` and of the `firmware` asked for by name.
 
-    `modaliases` are the devices that narrow wishes are about.
+    `modaliases` are the devices that narrow wishes are about, `rules` what modprobe.d adds.
     `facts` keeps what was read of a kmod, by file identity, for the next call. What is not
     found is collected in `missing`; nothing is raised for it, but MissingInputError is for a
     damaged modules.dep.
     """
     dirs = firmware_dirs(tree.sysroot, tree.version)
-    closure = _Closure(tree, {} if facts is None else facts, dirs, tuple(modaliases))
+    closure = _Closure(tree, {} if facts is None else facts, dirs, tuple(modaliases), rules)
     for wish in wishes:
         closure.wish(wish)
     closure.follow()
@@ -148,6 +151,7 @@ class _Closure:
     facts: MutableMapping[Identity, ModInfo]
     firmware_dirs: tuple[str, ...]
     modaliases: tuple[str, ...] = ()
+    rules: Rules = NO_RULES
     _drivers: frozenset[str] | None = None  # of the modaliases; looked up when first needed
     chosen: dict[str, _Chosen] = field(default_factory=dict)
     queue: deque[str] = field(default_factory=deque)  # chosen, but not looked into
@@ -207,6 +211,9 @@ class _Closure:
                 continue
             self._follow_soft(name, kmod)
             self._follow_firmware(name, kmod)
+        magics = (Magic(n, self.tree.deps[n].path, k.info.vermagic) for n, k in self.chosen.items())
+        for name, detail, hint in refused(self.tree.version, magics):
+            self._miss(name, self.chosen[name].reasons[0], detail, hint)
 
     def wish_firmware(self, wish: Wish) -> None:
         """Take the firmware that `wish` names; unlike a kmod's own, it must be there."""
@@ -273,6 +280,7 @@ class _Closure:
         soft = self.tree.softdeps.get(name, Softdep())
         info = kmod.info
         groups = (
+            ("modprobe.d", self.rules.leads_to.get(name, ())),
             ("softdep", (*soft.pre, *soft.post, *soft.other)),
             ("softdep", (*info.softdep_pre, *info.softdep_post, *info.softdep_other)),
             ("weakdep", (*self.tree.weakdeps.get(name, ()), *info.weakdep)),
