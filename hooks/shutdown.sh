@@ -153,4 +153,4 @@ unmount_old
 clean_up
 finish
 # Only PID 1 comes here alive, when not even the kernel would: it must not exit.
-[ "$$" != 1 ] || while :; do sleep 60; done
+[ "$$" != 1 ] || while :; do sr_wait_for 0 "the kernel to end it: $verb" false; done

@@ -41,11 +41,59 @@ def test_nothing_is_evaluated_and_no_finding_silenced(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_a_script_stops_at_errors_and_never_just_sleeps(path: Path) -> None:
+def test_a_script_stops_at_errors(path: Path) -> None:
     lines = code(path)
     assert path.read_text().startswith("#!/bin/sh\n# ")
     assert "set -eu" in lines
-    assert not [line for line in lines if re.match(r"\s*(usleep|sleep)\s", line)]
+
+
+SLEEP = re.compile(r"(^|[\s;&|({`!/])u?sleep([\s;&|)}`]|$)")
+
+
+def functions_that_sleep(text: str) -> list[str]:
+    """The functions in whose lines `sleep` or `usleep` is a word; "" outside of any."""
+    found, inside = [], ""
+    for line in text.splitlines():
+        if opened := re.match(r"(\w+)\(\) *[{(]", line):
+            inside = opened[1]
+        elif line.startswith(("}", ")")):
+            inside = ""
+        if SLEEP.search(re.sub(r"(^|\s)#.*", "", line)):
+            found.append(inside)
+    return found
+
+
+@each
+def test_nothing_just_sleeps(path: Path) -> None:
+    """Waits have a name and an end: `sr_wait_for`. Its own pause is the one place for a sleep."""
+    allowed = ["sr_pause"] if path.name == "base.sh" else []
+    assert functions_that_sleep(path.read_text()) == allowed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep 1",
+        "  usleep 100000",
+        "a && sleep 60",
+        "while :; do sleep 60; done",
+        "(sleep 1)",
+        "x=$(sleep 1)",
+        "timeout 5 sleep 4 &",
+        "/bin/sleep 1",
+        "if ! sleep 1; then",
+    ],
+)
+def test_a_sleep_anywhere_is_found(line: str) -> None:
+    assert functions_that_sleep(line) == [""]
+    assert functions_that_sleep(f"sr_pause() {{\n    {line}\n}}\n{line}\n") == ["sr_pause", ""]
+
+
+@pytest.mark.parametrize(
+    "line", ["# sleep 1", "say asleep", "sleepy 1", "a=sleep_time", "no-sleep"]
+)
+def test_what_only_looks_like_it_is_not(line: str) -> None:
+    assert functions_that_sleep(line) == []
 
 
 def test_pid_1_can_end_in_no_other_way_than_by_exec() -> None:
