@@ -203,4 +203,9 @@ def sidecars() -> list[bytes]:
 
 def kept() -> list[bytes]:
     head = {"schema": 1, "length": 4, "sha256": "0" * 64, "cpio_size": 4, "cpio_sha256": "0" * 64}
-    return [json.dumps(head).encode() + b"\ndata", b'content-1\t8b9ca3f2\t{"1-2-3-4-5":[1,"a"]}\n']
+    odd = [
+        {**head, key: value} for key in head for value in (-1, 1.5, "4", None, True, [], 1 << 70)
+    ]
+    rows = b'{"1-2-3-4-5":[1,"a"],"5-4-3-2-1":{"b":null}}'
+    whole = [json.dumps(one).encode() + b"\ndata" for one in (head, *odd)]
+    return [*whole, rows, b'content-1\t8b9ca3f2\t{"1-2-3-4-5":[1,"a"]}\n', b"[" * 4000]

@@ -6,8 +6,10 @@ Whatever else is raised, and whatever takes too long, is a bug.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -221,13 +223,22 @@ def sidecar(data: bytes) -> None:
 
 
 def kept(data: bytes) -> None:
-    """What the cache has kept: anything may have become of it."""
+    """What the cache has kept: anything may have become of it, checksums that fit included."""
     written("cache/segments/key", data)
     found = ContentCache(folder() / "cache").find("key")
     if found:
-        for _ in islice(found.chunks(), 4):
-            pass
-    FactStore(written("cache/facts", data)).get("content-1", Identity(1, 2, 3, 4, 5))
+        size = sum(map(len, islice(found.chunks(), 4)))
+        assert size <= min(found.length, len(data))
+        assert json.dumps((found.sha256, found.cpio_sha256, found.cpio_size))
+    who, other = Identity(1, 2, 3, 4, 5), Identity(5, 4, 3, 2, 1)
+    text = data.replace(b"\n", b" ")
+    path = written("cache/facts", data + b"\ntable\t%08x\t%s\n" % (zlib.crc32(text), text))
+    store = FactStore(path)
+    for table in ("content-1", "table"):
+        store.get(table, who)
+    store.put("table", other, ["kept"], settled=True)
+    assert store.save() == ""
+    assert FactStore(path).get("table", other) == ["kept"]
 
 
 TARGETS = {

@@ -84,9 +84,12 @@ class ContentCache:
             fields: dict[str, Any] = json.loads(line)
             if fields.pop("schema") != SEGMENT_SCHEMA:
                 return None
-            return CachedSegment(path=path, offset=len(line), **fields)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            found = CachedSegment(path=path, offset=len(line), **fields)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
+        sizes, digests = (found.length, found.cpio_size), (found.sha256, found.cpio_sha256)
+        is_whole = all(type(size) is int and size >= 0 for size in sizes)
+        return found if is_whole and all(isinstance(one, str) for one in digests) else None
 
     def discard(self, key: str) -> None:
         """Remove a segment that turned out to be damaged."""
@@ -221,6 +224,6 @@ def _unpack_table(line: bytes) -> dict[str, Json]:
         return {}
     try:
         rows = json.loads(parts[2])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return rows if isinstance(rows, dict) else {}
