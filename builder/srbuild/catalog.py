@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -23,6 +23,7 @@ from srbuild.bootmodule import (
 )
 from srbuild.config.convert import Reader, collect, join_key, read_toml, suggest
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
 __all__ = [
@@ -127,14 +128,22 @@ def load_catalog(search_path: Sequence[HostPath], points: Collection[str] | None
 
 
 def _module_folders(root: HostPath, errors: list[SrbuildError]) -> list[HostPath]:
+    look(root)
     try:
         with os.scandir(root) as found:
-            kinds = sorted(e.name for e in found if e.is_dir() and not e.name.startswith("."))
+            named = sorted(entry.name for entry in found if not entry.name.startswith("."))
     except OSError as error:
         errors.append(ConfigError(f"cannot read modules: {error.strerror}", "", Origin(str(root))))
         return []
-    folders = [root / kind / name for kind in kinds for name in sorted(os.listdir(root / kind))]
-    return [folder for folder in folders if os.path.exists(folder / "module.toml")]
+    kinds = [root / name for name in named if _is_there(root / name, os.path.isdir)]
+    folders = [kind / name for kind in kinds for name in sorted(os.listdir(kind))]
+    return [one for one in folders if _is_there(one / "module.toml", os.path.exists)]
+
+
+def _is_there(path: HostPath, is_it: Callable[[HostPath], bool]) -> bool:
+    """Whether there `is_it`; noted as an input of the image, be it there or not."""
+    look(path)
+    return is_it(path)
 
 
 def load_module(folder: HostPath, points: Collection[str] | None = None) -> Module:
@@ -162,10 +171,10 @@ def load_module(folder: HostPath, points: Collection[str] | None = None) -> Modu
 
 def _check_files(module: Module, reader: Reader) -> None:
     for point, run in module.run.items():
-        if not os.path.isfile(module.folder / run.script):
+        if not _is_there(module.folder / run.script, os.path.isfile):
             reader.fail(join_key("run", point), f"no script {run.script} in the module's folder")
     for index, template in enumerate(module.templates):
-        if not os.path.isfile(module.template_path(template)):
+        if not _is_there(module.template_path(template), os.path.isfile):
             reader.fail(
                 f"template[{index}].source", f"no file {template.source} in the module's folder"
             )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
 SCHEMA = "srbuild.hardware/1"
@@ -64,6 +65,7 @@ def load_hardware(path: HostPath, origin: Origin | None = None) -> Hardware:
 
     Raises ConfigError when it can't be read or holds anything else.
     """
+    look(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)

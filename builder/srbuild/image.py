@@ -53,7 +53,8 @@ class Image:
     """The finished file: size in bytes, sha256 in hexadecimal, segments in order.
 
     `stored` tells the data of every File by its image path; `notes` are sentences about what
-    was put right on the way, such as a damaged cache entry.
+    was put right on the way, such as a damaged cache entry. `keys` find the segments in the
+    cache, in order; empty for one that is not kept there.
     """
 
     path: HostPath
@@ -62,6 +63,7 @@ class Image:
     segments: tuple[ImageSegment, ...]
     stored: dict[ImagePath, Stored]
     notes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 Sidecar: TypeAlias = tuple[HostPath, Callable[[Image, Report], bytes]]
@@ -168,6 +170,7 @@ class _ImageWriter:
         self._progress: list[_Progress] = []
         self._stored: dict[ImagePath, Stored] = {}
         self._notes: list[str] = []
+        self._keys: list[str] = []
         self._is_cache_trusted = cache is not None and not cache.is_empty()
 
     def write(self, layers: Layers) -> Report:
@@ -230,13 +233,15 @@ class _ImageWriter:
             tuple(written for _, written in self._segments),
             self._stored,
             tuple(self._notes),
+            tuple(self._keys),
         )
 
     def fill_cache(self) -> None:
         """Keep the segments that did not come from the cache."""
         for segment, written in self._segments:
-            key = None if written.from_cache else self._key(segment)
-            if key and self._cache:
+            key = self._key(segment)
+            self._keys.append(key or "")
+            if key and self._cache and not written.from_cache:
                 kept = CachedSegment(
                     self._draft.path,
                     written.offset,

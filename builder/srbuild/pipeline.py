@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from dataclasses import astuple, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from srbuild.catalog import Catalog, load_catalog
@@ -57,12 +56,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A finished image. `image` and `report` are None when it was left alone as current."""
+    """A finished image. `image` and `report` are None when it was left alone as current.
+
+    `key` stands for all inputs; `sidecar` is what was written beside the image, if anything was.
+    """
 
     prepared: Prepared
     image: Image | None
     report: Report | None
     notes: tuple[str, ...]
+    key: str
+    sidecar: bytes = b""
 
 
 def find_modules(extra: tuple[HostPath, ...] = ()) -> Catalog:
@@ -111,24 +115,31 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
     _refuse_inputs(prepared)
     key = input_key(prepared)
     if all(is_current(path, prepared.facts, key) for path in (target, sidecar)):
-        return Built(prepared, None, None, _saved(prepared.facts))
+        return Built(prepared, None, None, _saved(prepared.facts), key)
     # Writer, verifier and the libraries behind them are not for builds that change nothing.
     from srbuild.image import write_image
     from srbuild.sidecar import to_json
 
     manifest = replace(prepared.manifest, packages=_used_packages(prepared))
     cache = ContentCache(config.cache) if config.cache else None
+    text = b""
+
+    def describe(image: Image, report: Report) -> bytes:
+        nonlocal text
+        text = to_json(manifest, image, report)
+        return text
+
     with locked(target):  # or another build's sidecar could come to stand beside this image
         image, report = write_image(
             prepared.layers,
             target,
             cache=cache,
             facts=prepared.facts,
-            sidecar=(sidecar, partial(to_json, manifest)),
+            sidecar=(sidecar, describe),
         )
         for path in (target, sidecar):
             record_output(path, prepared.facts, key)
-    return Built(prepared, image, report, (*image.notes, *_saved(prepared.facts)))
+    return Built(prepared, image, report, (*image.notes, *_saved(prepared.facts)), key, text)
 
 
 def _refuse_inputs(prepared: Prepared) -> None:

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 
 from srbuild.errors import ConfigError, Origin
+from srbuild.host.looks import look
 from srbuild.paths import HostPath, ImagePath, image_path
 
 # Where the image keeps the spine, and where its scripts look for its tables.
@@ -30,6 +31,8 @@ def load_spine(folder: HostPath) -> Spine:
     installation of srbuild rather than a user's mistake.
     """
     table = folder / "points.toml"
+    for path in (table, folder, folder / "lib"):
+        look(path)
     try:
         points = tuple(tomllib.loads(table.read_text())["point"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -42,6 +45,8 @@ def load_spine(folder: HostPath) -> Spine:
         if path.is_file() and path != table
     ]
     files += [(path, image_path(f"{HOME}/lib/{path.name}")) for path in _library(folder)]
+    for source, _ in files:
+        look(source)
     return Spine(points, tuple(files))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,8 @@ from srbuild.cli.output import human_size, print_json, print_notes
 from srbuild.errors import UsageError
 
 if TYPE_CHECKING:
+    from srbuild.catalog import Catalog
+    from srbuild.config.load import Config
     from srbuild.pipeline import Built
     from srbuild.publish.uki import Uki
 
@@ -176,44 +179,93 @@ def _make_uki(built: Built, target: Path, cmdline: str) -> Uki:
 
 
 def _build(options: dict[str, Any], uki: Path | None, cmdline: str) -> None:
-    from srbuild import pipeline
-
     began = time.monotonic()
-    catalog, config = _load(options)
-    built = pipeline.build(config, catalog, options["part"])
-    print_notes((*built.notes, *built.prepared.manifest.notes), f"{config.output}.json")
-    _announce_unsafe(built.prepared)
-    unified = _make_uki(built, uki, cmdline) if uki else None
+    as_json = options["as_json"]
+    document, is_unsafe = (None if uki else _remember(options)) or _make(options, uki, cmdline)
+    print_notes(document["notes"], f"{document['image']}.json")
+    _announce_unsafe(is_unsafe)
     seconds = time.monotonic() - began
-    if options["as_json"]:
-        from srbuild.cli.documents import built_document
+    if as_json:
+        print_json({**document, "seconds": round(seconds, 3)})
+    else:
+        _tell(document, seconds)
 
-        sidecar = pipeline.read_sidecar(config.output)
-        assert sidecar is not None, "a finished build leaves one"
-        print_json(built_document(built, sidecar, unified, seconds))
+
+def _remember(options: dict[str, Any]) -> tuple[dict[str, Any], bool] | None:
+    """The document of a build, and whether its fencing is unsafe, where a witness suffices.
+
+    That is so when nothing has changed, and the image is there or all of its segments are.
+    """
+    from srbuild.config.cache import asked_folder
+    from srbuild.outputs import is_current, sidecar_path
+    from srbuild.witness import question, recall
+
+    folder = asked_folder(options, os.environ)
+    witness = recall(folder, question(options), os.environ) if folder else None
+    if folder is None or witness is None:
+        return None
+    from srbuild.host.cache import ContentCache, FactStore
+
+    facts = FactStore(folder / "facts")
+    image = Path(witness.document["image"])
+    if all(is_current(path, facts, witness.inputs) for path in (image, sidecar_path(image))):
+        return witness.document, witness.is_unsafe
+    from srbuild.assembly import assemble
+
+    if not assemble(image, witness, ContentCache(folder), facts):
+        return None
+    notes = [*filter(None, [facts.save()]), *witness.document["notes"]]
+    return {**witness.document, "changed": True, "notes": notes}, witness.is_unsafe
+
+
+def _make(options: dict[str, Any], uki: Path | None, cmdline: str) -> tuple[dict[str, Any], bool]:
+    """The document of a build that looks at everything, and whether its fencing is unsafe."""
+    from srbuild import pipeline
+    from srbuild.cli.documents import built_document
+    from srbuild.host.looks import recorded
+    from srbuild.witness import Witness, keep, question
+
+    asked = question(options)
+    with recorded() as looks:
+        catalog, config = _load(options, looks.environ(os.environ))
+        built = pipeline.build(config, catalog, options["part"])
+    written = built.image or pipeline.read_sidecar(config.output)
+    assert written is not None, "a finished build leaves one"
+    is_unsafe = _is_unsafe(config)
+    if config.cache:
+        left_alone = built_document(replace(built, image=None, notes=()), written)
+        keys = built.image.keys if built.image else ()
+        witness = Witness(built.key, left_alone, is_unsafe, keys, built.sidecar)
+        problem = keep(config.cache, asked, looks, witness)
+        built = replace(built, notes=(*built.notes, *filter(None, [problem])))
+    unified = _make_uki(built, uki, cmdline) if uki else None
+    return built_document(built, written, unified), is_unsafe
+
+
+def _tell(document: dict[str, Any], seconds: float) -> None:
+    """Say in words what the document says."""
+    if unified := document["uki"]:
+        size = human_size(unified["size"])
+        click.echo(f"{unified['path']}: {size}, holds {document['image']}, verified")
+    if not document["changed"]:
+        click.echo(f"{document['image']} is up to date ({seconds:.2f} s)")
         return
-    if unified:
-        click.echo(f"{unified.path}: {human_size(unified.size)}, holds {config.output}, verified")
-    if built.image is None:
-        click.echo(f"{config.output} is up to date ({seconds:.2f} s)")
-        return
-    for segment in built.image.segments:
-        origin = "from the cache" if segment.from_cache else ""
-        size = human_size(segment.length)
-        click.echo(f"  {segment.name:10} {size:>9} {origin}".rstrip(), err=True)
-    entries = len(built.prepared.manifest.entries)
-    size = human_size(built.image.size)
-    click.echo(f"{config.output}: {size}, {entries} entries, verified ({seconds:.2f} s)")
+    for segment in document["segments"]:
+        origin = "from the cache" if segment["from_cache"] else ""
+        size = human_size(segment["length"])
+        click.echo(f"  {segment['name']:10} {size:>9} {origin}".rstrip(), err=True)
+    size, entries = human_size(document["size"]), document["entries"]
+    click.echo(f"{document['image']}: {size}, {entries} entries, verified ({seconds:.2f} s)")
 
 
 def _check(options: dict[str, Any]) -> None:
     from srbuild import pipeline
 
-    catalog, config = _load(options)
+    catalog, config = _load(options, os.environ)
     prepared = pipeline.prepare(config, catalog, options["part"])
     prepared.facts.save()
     print_notes(prepared.manifest.notes, "the output of --json")
-    _announce_unsafe(prepared)
+    _announce_unsafe(_is_unsafe(prepared.config))
     if options["as_json"]:
         from srbuild.cli.documents import checked_document
 
@@ -226,21 +278,24 @@ def _check(options: dict[str, Any]) -> None:
     click.echo(f"would build {config.output}: kernel {kernel}, boot modules {modules}")
 
 
-def _load(options: dict[str, Any]) -> tuple[Any, Any]:
+def _load(options: dict[str, Any], environ: Mapping[str, str]) -> tuple[Catalog, Config]:
     """The catalog and the configuration that the command line, environment and files make."""
     from srbuild.config.load import load_config
     from srbuild.pipeline import find_modules
 
-    if options.pop("no_cache"):
-        options["cache"] = "none"
-    catalog = find_modules(options.pop("module_path"))
-    return catalog, load_config(options, os.environ, catalog)
+    if options["no_cache"]:
+        options = {**options, "cache": "none"}
+    catalog = find_modules(options["module_path"])
+    return catalog, load_config(options, environ, catalog)
 
 
-def _announce_unsafe(prepared: Any) -> None:
-    config = prepared.config
+def _is_unsafe(config: Config) -> bool:
     given = [config.values, config.cluster.values] if config.cluster else [config.values]
-    if any(values.get("fence", {}).get("method") == ("unsafe-none",) for values in given):
+    return any(values.get("fence", {}).get("method") == ("unsafe-none",) for values in given)
+
+
+def _announce_unsafe(is_unsafe: bool) -> None:
+    if is_unsafe:
         click.echo(
             "srbuild: note: fencing is unsafe-none: a node that only seems dead can destroy the "
             "file system; every boot of this image says so",

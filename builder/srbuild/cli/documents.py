@@ -11,27 +11,31 @@ from srbuild.report import Report
 from srbuild.sidecar import Sidecar
 
 if TYPE_CHECKING:
+    from srbuild.image import Image
     from srbuild.publish.uki import Uki
 
 
 def built_document(
-    built: Built, sidecar: Sidecar, uki: Uki | None, seconds: float
+    built: Built, written: Image | Sidecar, uki: Uki | None = None
 ) -> dict[str, Any]:
-    """What `srbuild build` did; `changed` is false for an image that was left alone."""
+    """What `srbuild build` did; `changed` is false for an image that was left alone.
+
+    `written` is the image, or what the sidecar of one that was left alone says.
+    """
     unified = {"path": str(uki.path), "size": uki.size, "sha256": uki.sha256} if uki else None
-    config = built.prepared.config
+    config, manifest = built.prepared.config, built.prepared.manifest
     cached = {s.name for s in built.image.segments if s.from_cache} if built.image else set()
     return {
         "schema": "srbuild.build/1",
         "image": str(config.output),
         "changed": built.image is not None,
         "verified": True,
-        "size": sidecar.size,
-        "sha256": sidecar.sha256,
-        "kernel": sidecar.kernel,
-        "kernels": list(sidecar.kernels),
+        "size": written.size,
+        "sha256": written.sha256,
+        "kernel": manifest.kernel,
+        "kernels": list(manifest.kernels),
         "modules": [module.name for module in built.prepared.plan.modules],
-        "entries": len(sidecar.entries),
+        "entries": len(manifest.entries),
         "segments": [
             {
                 "name": segment.name,
@@ -43,11 +47,10 @@ def built_document(
                 "cpio_sha256": segment.cpio_sha256,
                 "from_cache": segment.name in cached or built.image is None,
             }
-            for segment in sidecar.segments
+            for segment in written.segments
         ],
         "uki": unified,
-        "notes": [*sidecar.notes, *built.notes],
-        "seconds": round(seconds, 3),
+        "notes": [*built.notes, *manifest.notes],
     }
 
 

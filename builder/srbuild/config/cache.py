@@ -7,6 +7,16 @@ from pathlib import Path
 
 from srbuild.paths import HostPath
 
+VARIABLE = "SRBUILD_CACHE"
+
+
+def asked_folder(options: Mapping[str, object], environ: Mapping[str, str]) -> HostPath | None:
+    """The folder that command line and environment ask for, before either has been checked."""
+    wish = options.get("cache") or environ.get(VARIABLE)
+    if options.get("no_cache"):
+        wish = "none"
+    return cache_folder(str(wish) if wish else None, environ)
+
 
 def cache_folder(wish: str | None, environ: Mapping[str, str]) -> HostPath | None:
     """The cache's folder: as asked (`none` for none), else as the XDG base directories say."""

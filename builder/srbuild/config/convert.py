@@ -22,6 +22,7 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from srbuild.errors import ConfigError, ErrorGroup, Origin, SrbuildError, raise_all
+from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ def toml_key(name: str) -> Mapping[str, object]:
 
 def read_toml(path: HostPath) -> dict[str, object]:
     """The table in the file at `path`; ConfigError when it can't be read or is no TOML."""
+    look(path)
     try:
         data = path.read_bytes()
     except OSError as error:

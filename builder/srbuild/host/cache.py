@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from srbuild.errors import SrbuildError
 from srbuild.host.files import Draft, make_private_folder
+from srbuild.host.looks import is_settled
 from srbuild.host.sysroot import Identity
 from srbuild.paths import HostPath
 
@@ -26,7 +27,6 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 SEGMENT_SCHEMA = 1
 CACHE_LIMIT = 4 << 30  # bytes of segments; the least recently used go first
 MAX_ROWS = 10_000  # of one table of facts
-SETTLED = 100_000_000  # nanoseconds: coarser than the clock of any file system's times
 
 _STEP = 1 << 20
 
@@ -160,7 +160,7 @@ class FactStore:
         key = _row_key(identity)
         self._table(table)[key] = value
         self._used[table].add(key)
-        if not settled and self._now() - max(identity.mtime, identity.ctime) < SETTLED:
+        if not settled and not is_settled(identity.mtime, identity.ctime, self._now()):
             self._fleeting[table].add(key)
         self._changed = True
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,7 +156,7 @@ def make_private_folder(path: HostPath) -> None:
 
 def _create(target: HostPath, mode: int) -> tuple[HostPath, int]:
     """A new locked draft, or -1 for its descriptor when a sweep took it before the lock."""
-    path = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}{_DRAFT_SUFFIX}")
+    path = target.with_name(f".{target.name[:200]}.{os.urandom(6).hex()}{_DRAFT_SUFFIX}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from srbuild.errors import MissingInputError
+from srbuild.host.looks import look, look_plain
 from srbuild.paths import HostPath, SysrootPath, sysroot_path
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -58,6 +59,7 @@ class Sysroot:
 
     def __init__(self, root: HostPath) -> None:
         """Open the tree at `root`; MissingInputError when it is no directory."""
+        look(root)
         if not root.is_dir():
             raise MissingInputError(
                 f"no sysroot at {root}",
@@ -122,13 +124,18 @@ class Sysroot:
 
     def lstat(self, real: SysrootPath) -> os.stat_result:
         """The stat of what stands at `real`; MissingInputError when it is gone meanwhile."""
+        path = self.host(real)
         try:
-            return os.lstat(self.host(real))
+            status = os.lstat(path)
         except OSError as error:
+            look_plain(path)
             raise self._unreadable(real, error) from error
+        look_plain(path, status)
+        return status
 
     def attributes(self, real: SysrootPath) -> list[str]:
         """The names of the extended attributes (xattr(7)) of the file at `real`, sorted."""
+        look_plain(self.host(real))
         try:
             return sorted(os.listxattr(self.host(real), follow_symlinks=False))
         except OSError:  # a file system without any
@@ -160,6 +167,7 @@ class Sysroot:
         return self._open(real)
 
     def _open(self, real: SysrootPath) -> BinaryIO:
+        look_plain(self.host(real))
         try:
             fd = os.open(self.host(real), _FLAGS)
         except OSError as error:
@@ -222,6 +230,7 @@ class Sysroot:
         """Name → is it a link, for the directory `real`; empty when it is no directory."""
         known = self._dirs.get(real)
         if known is None:
+            look_plain(self._prefix + real)
             try:
                 with os.scandir(self._prefix + real) as entries:
                     known = {entry.name: entry.is_symlink() for entry in entries}
@@ -234,6 +243,7 @@ class Sysroot:
 
     def _target(self, link: str) -> str:
         if link not in self._targets:
+            look_plain(self._prefix + link)
             try:
                 self._targets[link] = os.readlink(self._prefix + link)
             except OSError as error:

@@ -22,6 +22,7 @@ from srbuild.formats import oci
 from srbuild.host.cache import FactStore
 from srbuild.host.distro import MACHINES, host_architecture
 from srbuild.host.files import make_private_folder
+from srbuild.host.looks import look
 from srbuild.host.sysroot import identity
 from srbuild.host.tarball import unpack_tar
 from srbuild.paths import HostPath
@@ -29,6 +30,7 @@ from srbuild.paths import HostPath
 FOLDER = "sysroots"  # in the cache
 FORMAT = 1  # of the trees: what is kept of members
 KEPT = 8  # trees in the cache
+TOUCHED_S = 3600  # its times change no more often: a tree in use is an unchanged input
 UNUSED_S = 86400  # what a build may still read is not removed: seconds since it was asked for
 Parsed = TypeVar("Parsed")
 _Parse: TypeAlias = Callable[[bytes], Parsed]
@@ -55,6 +57,7 @@ def open_tree(
         image = _find_image(source, architecture)
         key = hashlib.sha256(f"{FORMAT} {image.digest}".encode()).hexdigest()
         return _cached(cache, key, source, lambda tree: _unpack_image(source, image, tree))
+    look(source)
     if source.is_file():
         digest = _digest_of(source, facts)
         key = hashlib.sha256(f"{FORMAT} {digest} {architecture}".encode()).hexdigest()
@@ -66,6 +69,8 @@ def open_tree(
 
 def is_layout(folder: HostPath) -> bool:
     """Whether `folder` is an OCI image layout."""
+    look(folder / oci.LAYOUT_FILE)
+    look(folder / oci.INDEX_FILE)
     return (folder / oci.LAYOUT_FILE).is_file() and (folder / oci.INDEX_FILE).is_file()
 
 
@@ -98,7 +103,8 @@ def _cached(cache: HostPath | None, key: str, source: HostPath, fill: _Fill) -> 
                 fresh.rename(tree)
                 _prune(folder)
     with contextlib.suppress(OSError):
-        os.utime(tree)
+        if time.time() - tree.stat().st_mtime > TOUCHED_S:
+            os.utime(tree)
     return tree
 
 
@@ -219,6 +225,7 @@ def _unpack_image(layout: HostPath, image: oci.Descriptor, tree: HostPath) -> No
 def _check_blob(layout: HostPath, blob: oci.Descriptor) -> HostPath:
     """The blob's file, once its size and digest are what they should be; else VerifyError."""
     path = layout / blob.blob
+    look(path)
     try:
         if path.is_symlink() or not path.is_file():
             raise MissingInputError(f"{layout} lacks the blob {blob.digest}")
@@ -242,6 +249,7 @@ def _parse_blob(layout: HostPath, blob: oci.Descriptor, parse: _Parse[Parsed]) -
 
 def _check_document(path: HostPath, parse: _Parse[Parsed]) -> Parsed:
     """What `parse` makes of the document at `path`; MissingInputError when it can't be used."""
+    look(path)
     try:
         if path.stat().st_size > _MAX_DOCUMENT:
             raise MissingInputError(f"{path} is too large for a document of an OCI layout")
