@@ -30,10 +30,19 @@ PHASES = {
     "render": ("srbuild.render:render_image", "srbuild.render:render_site"),
     "manifest": ("srbuild.collect:collect_manifest",),
     "layers": ("srbuild.layers:split_layers",),
-    "up to date?": ("srbuild.pipeline:input_key", "srbuild.outputs:is_current"),
+    "up to date?": (
+        "srbuild.witness:recall",
+        "srbuild.pipeline:input_key",
+        "srbuild.outputs:is_current",
+    ),
     "write": ("srbuild.archiver:write_archive", "srbuild.host.sources:check_sources"),
     "verify": ("srbuild.image:write_image",),  # what is left of it: waiting for the reader
-    "cache": ("srbuild.host.cache:ContentCache.store", "srbuild.host.cache:FactStore.save"),
+    "cache": (
+        "srbuild.host.cache:ContentCache.store",
+        "srbuild.host.cache:FactStore.save",
+        "srbuild.witness:keep",
+    ),
+    "put together": ("srbuild.assembly:assemble",),
     "sync": ("srbuild.host.files:Draft.commit",),
     "sidecar": ("srbuild.sidecar:to_json",),
 }

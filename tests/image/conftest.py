@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from srbuild import pipeline
 from support.images import leftovers
+from support.jobs import Job
 from support.places import Place, unpacked
 
 
@@ -93,3 +96,34 @@ def unpacked_tree(
         argv = ["cpio", "-i", "-d", "-u", "--quiet", "--nonmatching", "dev/*"]
         subprocess.run(argv, input=archive, cwd=root, check=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def pristine_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    job = Job(tmp_path_factory.mktemp("pristine") / "place")
+    job.folder.mkdir()
+    job.furnish()
+    return job.folder
+
+
+@pytest.fixture
+def job(pristine_job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A copy of the pristine place, its image built and a witness of it kept."""
+    found = Job(tmp_path / "place")
+    shutil.copytree(pristine_job, found.folder, symlinks=True)
+    (found.folder / "oracle").mkdir()
+    for name in [name for name in os.environ if name.startswith("SRBUILD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("srbuild.host.looks.is_settled", lambda *_: True)
+    monkeypatch.chdir(found.folder)
+    build = pipeline.build
+
+    def counted(*args: Any) -> Any:
+        found.full += 1
+        return build(*args)
+
+    monkeypatch.setattr(pipeline, "build", counted)
+    found.settle()
+    return found

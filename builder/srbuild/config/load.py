@@ -23,6 +23,7 @@ from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
 from srbuild.formats.compress import COMPRESSIONS
 from srbuild.hardware import load_modaliases
+from srbuild.host.looks import look
 from srbuild.paths import HostPath, data_dir
 
 # Settings with one value: name in `options` → option on the command line. The environment
@@ -277,9 +278,9 @@ def _several(
 
 def find_recipe(wish: Wish, recipes: HostPath) -> HostPath:
     """The recipe's file: a path, or a name found in the folder `recipes`; ConfigError if none."""
-    path = Path(wish.value)
-    if "/" in wish.value or path.suffix == ".toml":
-        return path
+    if "/" in wish.value or wish.value.endswith(".toml"):
+        return Path(wish.value)
+    look(recipes)
     known = {found.stem for found in recipes.glob("*.toml")}
     if wish.value not in known:
         raise ConfigError(
@@ -390,8 +391,7 @@ def _name(
     errors: list[SrbuildError],
 ) -> str:
     """The image's name: as asked, else file system and block device, else the cluster's."""
-    wish = asked.get("name")
-    if wish is None:
+    if (wish := asked.get("name")) is None:
         parts = [part for part in (chosen["fs"], chosen["block"]) if part]
         return "-".join(parts) or (cluster.name if cluster else "srbuild")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", wish.value):
