@@ -1,4 +1,8 @@
-"""Whether a finished image can be left alone: the whole of a build where nothing changed.
+"""Whether a finished image can be left alone, given the key of all its inputs.
+
+The only question about the image itself. The key comes from `pipeline.input_key`, after
+everything was collected, or from a witness of such a collecting that still holds: so what a
+`touch` or an unrelated file changes costs the collecting, and leaves the image alone.
 
 Kept out of `image.py` so that such a build imports neither writer nor verifier.
 """

@@ -20,8 +20,7 @@ from srbuild.errors import Origin, UsageError, VerifyError
 from srbuild.host.cache import ContentCache, FactStore
 from srbuild.host.files import Draft, locked
 from srbuild.host.packages import load_packages
-from srbuild.host.sysroot import Sysroot
-from srbuild.host.unpack import open_tree
+from srbuild.host.sysroot import Sysroot, may_be_packed
 from srbuild.layers import FORMAT, Layers, split_layers
 from srbuild.manifest import File, Inline, Manifest, Package
 from srbuild.outputs import is_current, record_output, sidecar_path
@@ -92,13 +91,22 @@ def prepare(config: Config, catalog: Catalog, part: Part = "all") -> Prepared:
     if part == "site":
         root, manifest = None, collect_site(plan)
     else:
-        root = open_tree(config.sysroot, config.cache, facts, config.arch)
+        root = _open_root(config, facts)
         manifest = collect_manifest(plan, Sysroot(root), facts)
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression
     layers = split_layers(manifest, compression=name, level=level, mtime=config.mtime)
     return Prepared(config, plan, manifest, layers, facts, root)
+
+
+def _open_root(config: Config, facts: FactStore) -> HostPath:
+    """The directory of the sysroot, unpacked into the cache when it is packed."""
+    if config.arch is None and not may_be_packed(config.sysroot):
+        return config.sysroot
+    from srbuild.host.unpack import open_tree  # and all that knows archives
+
+    return open_tree(config.sysroot, config.cache, facts, config.arch)
 
 
 def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:

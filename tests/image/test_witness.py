@@ -172,3 +172,31 @@ def is_input(path: Path, folder: Path) -> bool:
     own = any(path.is_relative_to(data_dir() / name) for name in ("modules", "hooks", "images"))
     users = path.is_relative_to(folder) and not path.name.startswith((".image", "image"))
     return own or (users and path != folder)
+
+
+IMPORTED = """
+import sys
+from srbuild.cli.main import main
+try:
+    main(sys.argv[2:])
+finally:
+    with open(sys.argv[1], "w") as file:
+        file.write("\\n".join(sys.modules))
+"""
+HEAVY = ("jinja2", "elftools", "libarchive", "zstandard", "tomllib", "srbuild.pipeline")
+
+
+@pytest.mark.parametrize("state", ["there", "gone"])
+def test_a_witness_opens_no_input_and_imports_little(job: Job, tmp_path: Path, state: str) -> None:
+    argv = ["--image", "gfs2-iscsi", "--sysroot", "root", "--cluster", "cluster.toml"]
+    argv += ["--module-path", "modules", "--module", "mine", "-o", "image"]
+    for script, name in ((AUDIT, "seen"), (AUDIT, "seen"), (IMPORTED, "modules")):
+        time.sleep(0.2)
+        if state == "gone":
+            job.image.unlink()
+        command = [sys.executable, "-c", script, str(tmp_path / name), *argv]
+        subprocess.run(command, check=True, timeout=60)
+    opened = map(Path, json.loads((tmp_path / "seen").read_text()))
+    assert [path for path in opened if is_input(path, job.folder)] == []
+    imported = set((tmp_path / "modules").read_text().split())
+    assert imported.isdisjoint(HEAVY)

@@ -22,7 +22,6 @@ from srbuild.config.kernels import read_kernels
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
 from srbuild.formats.compress import COMPRESSIONS
-from srbuild.hardware import load_modaliases
 from srbuild.host.looks import look
 from srbuild.paths import HostPath, data_dir
 
@@ -136,11 +135,10 @@ def load_config(
     Raises ConfigError, ConflictError, or an ErrorGroup with all that is wrong.
     """
     errors: list[SrbuildError] = []
-    compression, mtime, modaliases = ("zstd", 3), 0, None
+    compression, mtime, modaliases, cluster = ("zstd", 3), 0, None, None
     asked = _asked(options, environ, errors)
     recipe, source, values = _read_recipe(asked, recipes or data_dir() / "images", catalog, errors)
     _merge(values, _assignments(_strings(options.get("set")), catalog, errors))
-    cluster = None
     if "cluster" in asked:
         with collect(errors):
             cluster = load_cluster(Path(asked["cluster"].value), catalog)
@@ -152,8 +150,10 @@ def load_config(
     kmods = _several("kmods", options, environ, recipe.kmods, source)
     kernels = read_kernels(options.get("kernel"), environ, errors)
     with collect(errors):
-        files = _several("modalias_from", options, environ, (), source)
-        modaliases = load_modaliases((Path(wish.value), wish.origin) for wish in files)
+        if files := _several("modalias_from", options, environ, (), source):
+            from srbuild.hardware import load_modaliases
+
+            modaliases = load_modaliases((Path(wish.value), wish.origin) for wish in files)
     only_node = _only_node(asked.get("only_node"), cluster, "cluster" in asked, errors)
     with collect(errors):
         compression = parse_compression(asked.get("compression"))

@@ -256,6 +256,14 @@ class Sysroot:
         return self._is_link(SysrootPath("/lib"))
 
 
+def may_be_packed(source: HostPath) -> bool:
+    """Whether `source` is anything else than a plain directory: an archive, an OCI layout."""
+    layout = source / "oci-layout"  # the file that marks one (image-layout specification)
+    look(source)
+    look(layout)
+    return not source.is_dir() or layout.exists()
+
+
 def identity(status: os.stat_result) -> Identity:
     """The part of a stat result that tells one version of a file from another."""
     return Identity(
