@@ -55,12 +55,16 @@ def bars(results: Results) -> list[Bar]:
 
 def later_bars(results: Results) -> list[Bar]:
     """What is asked of it once it is complete."""
-    click = ratios(results.walls(WARM), results.walls(IMPORT_CLICK))
+    click = [
+        Bar(f"{name} / import click, {what}", ratios(take(subject), take(IMPORT_CLICK)), limit)
+        for name, subject, limit in (("warm", WARM, 3), ("reassembled", REASSEMBLED, 6))
+        for what, take in (("wall", results.walls), ("cpu", results.cpus))
+    ]
     return [
         Bar("cold / floor, wall", ratios(results.walls(COLD), results.walls(FLOOR)), 1.3),
         Bar("cold / floor, cpu", ratios(results.cpus(COLD), results.cpus(FLOOR)), 1.5),
         Bar("writing / floor, wall", ratios(results.walls(WRITING), results.walls(FLOOR)), 0.9),
-        Bar("warm / import click, wall", click, 3),
+        *click,
         Bar("reassembled / warm, wall", ratios(results.walls(REASSEMBLED), results.walls(WARM)), 2),
     ]
 
