@@ -16,7 +16,6 @@ from srbuild.cli.main import cli, main
 from support.kernels import run as run_tool
 from support.oci import Layout
 
-OTHER = "6.1.0-99-other"
 Run = Callable[..., Result]
 
 
@@ -44,18 +43,28 @@ def paths(target: Path) -> set[str]:
     return set(json.loads(Path(f"{target}.json").read_text())["entries"])
 
 
+def other(version: str) -> str:
+    """A later version's name of the same length, which fits where the first stands in a kmod."""
+    return f"9{version[1:]}"
+
+
 @pytest.fixture(scope="module")
 def two_kernels(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree of `make test`, by links, with its kernel a second time under another name."""
     root = tmp_path_factory.mktemp("two") / "root"
     shutil.copytree(sysroot, root, symlinks=True, copy_function=_link)
     (kernel,) = (root / "lib/modules").iterdir()
-    shutil.copytree(kernel, kernel.with_name(OTHER), copy_function=_link)
-    for index in kernel.with_name(OTHER).glob("modules.*"):
-        data = index.read_bytes()
-        index.unlink()
-        index.write_bytes(data)
-    run_tool("depmod", "-b", str(root), OTHER)
+    later = kernel.with_name(other(kernel.name))
+    magics = [f"vermagic={path.name} ".encode() for path in (kernel, later)]
+
+    def rebuild(source: str, target: str) -> None:
+        if Path(source).is_symlink():
+            _link(source, target)
+        else:
+            Path(target).write_bytes(Path(source).read_bytes().replace(*magics))
+
+    shutil.copytree(kernel, later, symlinks=True, copy_function=rebuild)
+    run_tool("depmod", "-b", str(root), later.name)
     return root
 
 
@@ -71,14 +80,14 @@ def test_all_kernels_are_in_the_image_and_named(
 ) -> None:
     image = tmp_path / "both.img"
     document = build(run, two_kernels, image, "--kernel", "all")
-    (first,) = (p.name for p in (two_kernels / "lib/modules").iterdir() if p.name != OTHER)
-    assert document["kernel"] == OTHER
-    assert document["kernels"] == [OTHER, first]
-    assert json.loads(Path(f"{image}.json").read_text())["kernels"] == [OTHER, first]
+    first, later = sorted(path.name for path in (two_kernels / "lib/modules").iterdir())
+    assert document["kernel"] == later
+    assert document["kernels"] == [later, first]
+    assert json.loads(Path(f"{image}.json").read_text())["kernels"] == [later, first]
     gfs2 = {path for path in paths(image) if path.endswith("/gfs2.ko")}
-    assert gfs2 == {f"/usr/lib/modules/{v}/kernel/fs/gfs2/gfs2.ko" for v in (OTHER, first)}
+    assert gfs2 == {f"/usr/lib/modules/{v}/kernel/fs/gfs2/gfs2.ko" for v in (later, first)}
     one = build(run, two_kernels, tmp_path / "one.img")
-    assert one["kernels"] == [OTHER]
+    assert one["kernels"] == [later]
     assert not any(first in path for path in paths(tmp_path / "one.img"))
 
 
