@@ -14,10 +14,11 @@ import zstandard
 
 from srbuild import archive
 from srbuild.errors import MissingInputError
-from srbuild.formats import segments
+from srbuild.formats import kmodtrie, segments
 from srbuild.formats.cpio import CpioWriter
 from srbuild.formats.deb import DebError, read_deb
 from srbuild.formats.elf import ElfFormatError, read_elf
+from srbuild.formats.kmodfile import Unpack, UnpackError, unpack
 from srbuild.formats.modinfo import ModinfoError, parse_modinfo
 from srbuild.formats.segments import SegmentFormatError, split_image
 from srbuild.host.cache import FactStore
@@ -86,6 +87,39 @@ def test_kmods_that_say_too_much() -> None:
     struct.pack_into("<Q", data, table + 32, (1 << 20) + 1)  # the first section's size counts them
     with pytest.raises(ModinfoError, match="1048577 sections"):
         parse_modinfo(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("how", "size", "most"),
+    # zstd's are unpacked in steps of 4096 bytes, which may hold 128 MiB.
+    [("gzip", 64 * MIB, 16 * MIB), ("xz", 64 * MIB, 16 * MIB), ("zstd", 512 * MIB, 192 * MIB)],
+)
+def test_a_compressed_kmod_is_not_unpacked_beyond_the_bound(
+    how: Unpack, size: int, most: int
+) -> None:
+    bomb = PACK[how](bytes(size))
+
+    def refused() -> None:
+        with pytest.raises(UnpackError, match="more than"):
+            unpack(bomb, how, limit=MIB)
+
+    assert peak(refused) < most
+
+
+@pytest.mark.parametrize(("words", "taken"), [(300, True), (900, False)])
+def test_an_index_beyond_what_its_addresses_reach(
+    monkeypatch: pytest.MonkeyPatch, words: int, taken: bool
+) -> None:
+    """The bound, which is 256 MiB, at a size that a test can wait for."""
+    rows = [(f"alias{index:04}", f"kmod{index:04}", index) for index in range(words)]
+    whole = len(kmodtrie.write_index(iter(rows)))
+    monkeypatch.setattr(kmodtrie, "MAX_SIZE", 15_000)
+    assert (whole <= kmodtrie.MAX_SIZE) == taken
+    if taken:
+        assert len(kmodtrie.write_index(iter(rows))) == whole
+    else:
+        with pytest.raises(kmodtrie.IndexFormatError):
+            kmodtrie.write_index(iter(rows))
 
 
 @pytest.mark.parametrize(("size", "taken"), [(900_000, True), (1_100_000, False)])
