@@ -63,8 +63,9 @@ Target = Annotated[ImagePath, _image_path]
 class Option:
     """A setting of a module. `default` holds normalised values, none when there is no default.
 
-    `scope` tells whether nodes may have values of their own; `reason` is said to the user
-    when a required option is missing.
+    `needs` are options of the same module that must be set where this one is. `scope` tells
+    whether nodes may have values of their own; `reason` is said to the user when a required
+    option is missing.
     """
 
     name: str = field(metadata=TABLE_KEY)
@@ -78,6 +79,7 @@ class Option:
     choices: tuple[CmdlineName, ...] = ()
     cmdline: tuple[CmdlineName, ...] = ()
     reason: str = ""
+    needs: tuple[CmdlineName, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

@@ -164,6 +164,7 @@ def load_module(folder: HostPath, points: Collection[str] | None = None) -> Modu
         if points is not None and point not in points:
             reader.unknown("run", point, points, "point")
     _check_files(module, reader)
+    _check_needs(module, reader)
     options = {name: _with_default(o, reader) for name, o in module.options.items()}
     reader.finish()
     return replace(module, options=options)
@@ -178,6 +179,19 @@ def _check_files(module: Module, reader: Reader) -> None:
             reader.fail(
                 f"template[{index}].source", f"no file {template.source} in the module's folder"
             )
+
+
+def _check_needs(module: Module, reader: Reader) -> None:
+    for option in module.options.values():
+        for name in option.needs:
+            needed = module.options.get(name)
+            if needed is None:
+                reader.unknown(f"options.{option.name}.needs", name, module.options, "option")
+            elif needed.default or needed.cmdline:
+                reader.fail(
+                    f"options.{option.name}.needs",
+                    f"{name} has a default or a kernel parameter, so it is never surely missing",
+                )
 
 
 def _with_default(option: Option, reader: Reader) -> Option:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.places import CLUSTER, Place, part, segments, tree, unpacked
+from support.clusters import FULLER
+from support.places import Place, part, segments, tree, unpacked
 
 # --- the same bytes ---------------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ def test_the_source_date_is_in_every_segment(place: Place) -> None:
 def test_a_changed_cluster_file_makes_its_segment_anew(place: Place) -> None:
     before = place.build()
     old = {name: part(place.image, s) for name, s in segments(before).items()}
-    (place.folder / "cluster.toml").write_text(CLUSTER.replace("3000", "4000"))
+    (place.folder / "cluster.toml").write_text(FULLER.replace("3000", "4000"))
     after = place.build()
     made = [name for name, s in segments(after).items() if not s["from_cache"]]
     assert made == ["site"]

@@ -12,29 +12,9 @@ from typing import Any
 import pytest
 
 from srbuild.cli.main import main
+from support.clusters import CLUSTER
 
 SRBUILD = str(Path(sys.executable).parent / "srbuild")
-CLUSTER = """
-name = "lab"
-[block]
-type = "iscsi"
-portal = ["10.9.0.1:3260"]
-target = "iqn.2026-01.lab:root"
-[fs]
-type = "gfs2"
-[fence]
-method = "unsafe-none"
-[[node]]
-name = "n1"
-id = 1
-mac = ["52:54:00:00:00:01"]
-address = "10.9.0.21/24"
-[[node]]
-name = "n2"
-id = 2
-mac = ["52:54:00:00:00:02"]
-address = "10.9.0.22/24"
-"""
 SECRET = "hunter2hunter2"
 SECRETIVE = CLUSTER + f'[node.iscsi]\nchap_user = "u"\nchap_secret = "{SECRET}"\n'
 

@@ -11,33 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.clusters import FULLER
+
 SRBUILD = str(Path(sys.executable).parent / "srbuild")
 JOB = ("--fs", "gfs2", "--blk", "iscsi", "--cluster", "cluster.toml", "-o", "image")
-CLUSTER = """
-name = "lab"
-[block]
-type = "iscsi"
-portal = ["10.9.0.1:3260"]
-target = "iqn.2026-01.lab:root"
-[fs]
-type = "gfs2"
-[corosync]
-token = 3000
-[fence]
-method = "unsafe-none"
-[[node]]
-name = "n1"
-id = 1
-mac = ["52:54:00:00:00:01"]
-address = "10.9.0.21/24"
-[[node]]
-name = "n2"
-id = 2
-mac = ["52:54:00:00:00:02"]
-address = "10.9.0.22/24"
-[node.iscsi]
-initiator = "iqn.2026-01.lab:second"
-"""
 
 
 @dataclass
@@ -50,7 +27,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
-        (self.folder / "cluster.toml").write_text(CLUSTER)
+        (self.folder / "cluster.toml").write_text(FULLER)
 
     @property
     def image(self) -> Path:

@@ -5,45 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import click
 import pytest
 
 from srbuild.cli.main import VERBS, cli, main
-from support import commands
 from support.commands import SRBUILD, Done
-from support.plans import furnish
-from support.trees import Tree
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small root tree with all that the main job needs."""
-    return furnish(Tree(tmp_path_factory.mktemp("cli") / "root"), "gfs2", "iscsi", "none")
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands.surround(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def srbuild(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    return partial(commands.srbuild, capsys)
-
-
-@pytest.fixture
-def job(root: Path) -> list[str]:
-    return ["--fs", "gfs2", "--blk", "iscsi", "--sysroot", str(root)]
-
-
-@pytest.fixture
-def image(srbuild: Callable[..., Done], job: list[str]) -> Path:
-    done = srbuild(*job, "--cluster", "cluster.toml", "-o", "image")
-    assert done.code == 0, done.err
-    return Path("image")
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def test_a_list_is_one_path_a_line(srbuild: Callable[..., Done], image: Path) -> None:

@@ -256,12 +256,13 @@ def _check_initiators(
 def check_required(
     modules: Sequence[Module], cluster: Cluster, recipe: Settings | None = None
 ) -> None:
-    """Check that `cluster` (or `recipe`) sets every option that `modules` require.
+    """Check that `cluster` (or `recipe`) sets every option that `modules` or other options need.
 
     Raises ConfigError, or an ErrorGroup with all that is missing.
     """
     errors: list[SrbuildError] = []
     for module in modules:
+        errors += _lone(module, cluster, recipe or {})
         for option in module.options.values():
             several = option.required == "several-nodes" and len(cluster.nodes) > 1
             if not several and option.required != "always":
@@ -279,6 +280,28 @@ def check_required(
             if without:
                 errors.append(_missing(module, option, cluster, without))
     raise_all(errors)
+
+
+def _lone(module: Module, cluster: Cluster, recipe: Settings) -> Iterator[ConfigError]:
+    """An error for each option that is set without one that it needs, with the nodes concerned."""
+    shared = {**recipe.get(module.name, {}), **cluster.values.get(module.name, {})}
+    given = {
+        node.name: {name for name, value in (shared | {**own}).items() if any(value)}
+        for node in cluster.nodes
+        for own in [node.values.get(module.name, {})]
+    }
+    pairs = ((option, name) for option in module.options.values() for name in option.needs)
+    for option, name in pairs:
+        alone = [who for who, its in given.items() if option.name in its and name not in its]
+        if not alone:
+            continue
+        needed = module.options[name]
+        table = f"[{module.table}]" if needed.scope == "site" else f"[node.{module.name}]"
+        yield ConfigError(
+            f"{', '.join(alone)}: {option.name} means nothing without {name}",
+            f"set {name} in {table} ({needed.help}), or drop {option.name}",
+            Origin(cluster.origin.source, f"{module.table}.{option.name}"),
+        )
 
 
 def _missing(

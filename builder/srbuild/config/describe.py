@@ -39,6 +39,8 @@ def _meaning(option: Option) -> str:
         parts.append("required for several nodes")
     if option.scope == "node":
         parts.append("may differ from node to node")
+    if option.needs:
+        parts.append(f"needs {', '.join(_code(name) for name in option.needs)}")
     if option.secret:
         parts.append("secret")
     return "; ".join(parts)
