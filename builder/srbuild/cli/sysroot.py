@@ -26,7 +26,9 @@ def sysroot() -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--fs", metavar="NAME", help="File system of the shared root: gfs2, …")
 @click.option("--blk", metavar="NAME", help="Block device it lies on: iscsi, …")
-@click.option("--container", metavar="NAME", default="none", show_default=True)
+@click.option(
+    "--container", metavar="NAME", default="none", show_default=True, help="What runs the root."
+)
 @click.option("--module", "modules", metavar="NAME", multiple=True, help="One more boot module.")
 @click.option("--every-module", is_flag=True, help="All boot modules that srbuild has.")
 @click.option("--suite", default=DEFAULT_SUITE, show_default=True, help="bookworm, trixie, sid, …")

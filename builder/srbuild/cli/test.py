@@ -54,7 +54,12 @@ def _list_scenarios(ctx: click.Context, _: click.Parameter, value: bool) -> None
     help="Where the consoles' logs go.  [default: IMAGE.lab/SCENARIO]",
 )
 @click.option(
-    "--timeout", metavar="SECONDS", type=click.IntRange(min=1), default=600, show_default=True
+    "--timeout",
+    metavar="SECONDS",
+    type=click.IntRange(min=1),
+    default=600,
+    show_default=True,
+    help="How long it may take, all in all.",
 )
 @click.option(
     "--accel",
