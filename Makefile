@@ -44,8 +44,8 @@ test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matri
 lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
 	@$(PYTEST) -q tests/unit/test_project.py tests/shell/test_lint.py
 
-bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, as root: [N=10 rounds]
-	@$(VENV)/bin/python -m tests.bench -n $(N)
+bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, as root: [N=10 rounds] [ONLY=bookworm|sid]
+	@$(VENV)/bin/python -m tests.bench -n $(N) $(if $(ONLY),--only $(ONLY))
 
 matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import stat
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .measure import BenchError
+from .peers import LEVEL
 
+KMODS, ASKED, OTHERS = "kernel modules", "asked for", "all else"
+PARTS = (KMODS, ASKED, OTHERS)
+
+_LINKED = {"DT_NEEDED", "PT_INTERP"}
+_CPIO = ("cpio", "-idmu", "--quiet", "--no-absolute-filenames")
 _KMOD = re.compile(r"([^/]+)\.ko(?:\.(?:gz|xz|zst))?")
 
 
@@ -20,19 +28,27 @@ class Wanted:
     """What every tool is told to carry, taken from srbuild's own image.
 
     `kmods` are names, `programs` paths of programs and plug-ins, `libraries` the paths of what
-    these need: every tool has to find that itself.
+    these need and `dlopened` of what they only say they load while running: every tool has to
+    find both itself.
     """
 
     kmods: tuple[str, ...]
     programs: tuple[str, ...]
     libraries: tuple[str, ...]
+    dlopened: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All paths."""
+        return (*self.programs, *self.libraries, *self.dlopened)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """What an image holds: bytes of the image, entries, kernel modules, bytes of all files.
 
-    `lacks` are those of the wanted things that are not in it.
+    `lacks` are those of the wanted things that are not in it, `parts` the bytes that each of
+    PARTS compresses to by itself.
     """
 
     size: int
@@ -40,6 +56,7 @@ class Content:
     kmods: int
     unpacked: int
     lacks: tuple[str, ...]
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_wanted(sidecar: Path) -> Wanted:
@@ -49,7 +66,8 @@ def read_wanted(sidecar: Path) -> Wanted:
     return Wanted(
         tuple(sorted({name for path in entries if (name := kmod_name(path))})),
         tuple(path for path, how in hows.items() if how & {"binary", "plugin"}),
-        tuple(path for path, how in hows.items() if how & {"DT_NEEDED", "PT_INTERP", "dlopen"}),
+        tuple(path for path, how in hows.items() if how & _LINKED),
+        tuple(path for path, how in hows.items() if "dlopen" in how and not how & _LINKED),
     )
 
 
@@ -80,7 +98,43 @@ def read_content(image: Path, wanted: Wanted) -> Content:
         sum(bool(kmod_name(path)) for path in tree),
         report.content_size,
         lacking({path: record.kind for path, record in tree.items()}, wanted),
+        _read_parts(image, wanted),
     )
+
+
+def _read_parts(image: Path, wanted: Wanted) -> dict[str, int]:
+    with tempfile.TemporaryDirectory(dir=image.parent) as folder:
+        tree = Path(folder, "tree")
+        unpack(image, tree)
+        return compress_parts(tree, wanted)
+
+
+def compress_parts(tree: Path, wanted: Wanted) -> dict[str, int]:
+    """The bytes that each of PARTS of the unpacked image compresses to, archive headers aside.
+
+    Files with several names count once.
+    """
+    import zstandard
+
+    asked = {path.rpartition("/")[2] for path in wanted.files}
+    streams = {
+        part: zstandard.ZstdCompressor(level=LEVEL, threads=1).compressobj() for part in PARTS
+    }
+    sizes = dict.fromkeys(PARTS, 0)
+    for path in _files(tree):
+        part = KMODS if kmod_name(path.name) else ASKED if path.name in asked else OTHERS
+        sizes[part] += len(streams[part].compress(path.read_bytes()))
+    return {part: size + len(streams[part].flush()) for part, size in sizes.items()}
+
+
+def _files(tree: Path) -> Iterator[Path]:
+    """Each regular file below `tree` once, sorted by path."""
+    seen = set()
+    for path in sorted(tree.rglob("*")):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_ino not in seen:
+            seen.add(status.st_ino)
+            yield path
 
 
 def lacking(tree: Mapping[str, str], wanted: Wanted) -> tuple[str, ...]:
@@ -91,15 +145,14 @@ def lacking(tree: Mapping[str, str], wanted: Wanted) -> tuple[str, ...]:
     """
     kmods = {kmod_name(path) for path in tree}
     names = {path.rpartition("/")[2] for path, kind in tree.items() if kind != "dir"}
-    files = (*wanted.programs, *wanted.libraries)
     return (
         *(name for name in wanted.kmods if name not in kmods),
-        *(path for path in files if path.rpartition("/")[2] not in names),
+        *(path for path in wanted.files if path.rpartition("/")[2] not in names),
     )
 
 
 def unpack(image: Path, folder: Path) -> None:
-    """Unpack srbuild's `image` into `folder`, which is made anew: the tree for the floor."""
+    """Unpack `image`, srbuild's or another tool's, into `folder`, which is made anew."""
     from srbuild.formats.segments import open_segment, split_image
 
     if folder.exists():
@@ -108,7 +161,7 @@ def unpack(image: Path, folder: Path) -> None:
     with image.open("rb") as file:
         for segment in list(split_image(file)):
             archive = open_segment(file, segment)
-            cpio = subprocess.Popen(["cpio", "-idmu", "--quiet"], cwd=folder, stdin=subprocess.PIPE)
+            cpio = subprocess.Popen(_CPIO, cwd=folder, stdin=subprocess.PIPE)
             assert cpio.stdin
             with cpio.stdin:
                 shutil.copyfileobj(archive, cpio.stdin, 1 << 20)

@@ -36,9 +36,9 @@ def ratios(values: Sequence[float], others: Sequence[float]) -> Spread:
     return spread([value / other for value, other in zip(values, others, strict=True)])
 
 
-def faster(one: Sequence[float], other: Sequence[float]) -> Sequence[float]:
-    """The measurements with the smaller median."""
-    return min(one, other, key=median)
+def fastest(*subjects: Sequence[float]) -> Sequence[float]:
+    """The measurements with the smallest median, of at least one subject's."""
+    return min(subjects, key=median)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TIMEOUT = 300.0  # seconds: no command here takes a tenth of it
@@ -42,11 +42,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: an argument list, a folder to be in, variables beside the plain ones."""
+    """What to run: an argument list, a folder to be in, variables beside the plain ones.
+
+    `root` is where the programs that it starts find /proc.
+    """
 
     argv: tuple[str, ...]
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    root: Path = Path("/")
 
 
 def run(command: Command, log: Path) -> Sample:
@@ -78,6 +82,20 @@ def run_sampled(command: Command, log: Path) -> Memory:
 
     _run(command, log, watch)
     return Memory(largest, together)
+
+
+def count_processes(command: Command, log: Path) -> int:
+    """Run `command` and count the processes and threads that it started, itself included.
+
+    The command runs in a namespace of its own, which numbers them one by one: what runs next
+    there has the next number. Needs root. Raises BenchError as `run`.
+    """
+    number = log.with_name(f"{log.name}.number")
+    script = '"$@"; status=$?; sh -c \'echo $$\' >"$0"; exit "$status"'
+    namespace = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+    argv = (f"--mount-proc={command.root / 'proc'}", "sh", "-c", script, str(number))
+    run(replace(command, argv=(*namespace, *argv, *command.argv)), log)
+    return int(number.read_text()) - 2  # the script is number 1, the command began with 2
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

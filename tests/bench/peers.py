@@ -45,25 +45,32 @@ copy_exec /sbin/iscsistart
 # How dracut's own modules are chosen: as a user would, who adds to what dracut takes by itself;
 # by hand the least that attaches an iSCSI root; and less than that.
 # base: dracut's init; udev-rules: finds devices; shutdown: unmounts the root in the end.
+# {network} is what brings the network up: a shell script in Debian 12's, networkd in dracut-ng,
+# which has that script no more and takes networkd, where it is there, without being told.
 _DRACUT_MODULES = {
     "dracut": 'add_dracutmodules=" iscsi network "',
     "dracut, least modules": (
-        'dracutmodules=" base iscsi kernel-modules network network-legacy rootfs-block shutdown'
+        'dracutmodules=" base iscsi kernel-modules network {network} rootfs-block shutdown'
         ' udev-rules "'
     ),
     "dracut, copying only": (
         'dracutmodules=" base kernel-modules rootfs-block shutdown udev-rules "'
     ),
 }
+LEGACY = "network-legacy"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another tool: its name, how it is run, and where its image then is (seen from outside)."""
+    """Another tool: its name, how it is run, and where its image then is (seen from outside).
+
+    One that is `slow` is measured in the first rounds only.
+    """
 
     name: str
     command: Command
     image: Path
+    slow: bool = False
 
 
 def configure(
@@ -92,9 +99,12 @@ def configure(
     (root / NO_ISCSI).write_text("NO_ISCSI_IN_INITRAMFS=yes\n")
     own = f"/{FOLDER}"
     found = [_peer(root, "mkinitramfs", ("mkinitramfs", "-d", f"{own}/initramfs-tools"), kernel)]
+    modules_d = root / "usr/lib/dracut/modules.d"
+    network = LEGACY if any(modules_d.glob(f"*{LEGACY}")) else ""
     for name, modules in _DRACUT_MODULES.items():
         conf = f"{name.replace(', ', '-').replace(' ', '-')}.conf"
-        (folder / conf).write_text(_dracut_conf(modules, kmods, programs, unwanted))
+        chosen = modules.format(network=network)
+        (folder / conf).write_text(_dracut_conf(chosen, kmods, programs, unwanted))
         argv = ("dracut", "--force", "--quiet", "--conf", f"{own}/{conf}")
         found.append(_peer(root, name, (*argv, "--confdir", f"{own}/none"), kernel))
     return tuple(found)
@@ -104,7 +114,7 @@ def _peer(root: Path, name: str, argv: Sequence[str], kernel: str) -> Peer:
     """Both tools end their arguments in the image and the kernel, mkinitramfs after an -o."""
     image = f"{FOLDER}/{name.replace(', ', '-').replace(' ', '-')}.img"
     before = ("-o",) if argv[0] == "mkinitramfs" else ()
-    command = Command(("chroot", str(root), *argv, *before, f"/{image}", kernel))
+    command = Command(("chroot", str(root), *argv, *before, f"/{image}", kernel), root=root)
     return Peer(name, command, root / image)
 
 

@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .content import Content, Wanted, kmods_in, read_content, read_wanted, unpack
-from .measure import BenchError, Command, Memory, Sample, run, run_sampled
-from .peers import FOLDER, configure
-from .root import kernel_version, link_copy, make_root, mount_virtual
-from .subjects import (
-    CLUSTER_CHANGED,
-    COLD,
-    COLD_WITHOUT_CACHE,
-    FLOOR,
-    IMPORT_CLICK,
-    KMOD,
-    KMOD_CHANGED,
-    PROGRAM,
-    PROGRAM_CHANGED,
-    REASSEMBLED,
-    WARM,
-    WRITING,
-    Build,
-    Subject,
-    change_file,
-    floor,
-    inside,
-)
+from .content import Content, Wanted, read_content
+from .measure import BenchError, Memory, Sample, count_processes, run_sampled
+from .mkosi import NAME as MKOSI
+from .root import Tree
+from .stage import Stage, nothing, run_once, set_up
+from .subjects import COLD, WARM, Subject, inside
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that was measured.
+    """All that was measured on one tree.
 
-    By subject: `samples` of the rounds in order, `memory` of one more run,
-    `content` of its image. `phases` are seconds by phase of each round, of a cold and of a
-    warm build; `wanted` is what all tools were told to carry.
+    By subject: `samples` of the rounds in order (of a slow one of the first rounds only),
+    `memory` of one more run, `processes` that it started, `content` of its image. `phases` are
+    seconds by phase of each round, of a cold and of a warm build; `wanted` is what all tools
+    were told to carry. `versions` of the tools and, for what is `absent`, the reason.
     """
 
     samples: dict[str, list[Sample]]
@@ -52,6 +33,9 @@ class Results:
     content: dict[str, Content]
     phases: dict[str, list[dict[str, float]]]
     wanted: Wanted
+    processes: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
 
     def walls(self, name: str) -> list[float]:
         """A subject's wall times."""
@@ -66,115 +50,81 @@ class Results:
         return asdict(self)
 
 
-def run_rounds(root: Path, work: Path, count: int) -> Results:
-    """Set up and measure `count` rounds in the empty folder `work`, on the sysroot at `root`.
+def run_rounds(trees: Sequence[Tree], work: Path, count: int) -> dict[str, Results | str]:
+    """Set up and measure `count` rounds in the empty folder `work`; the results by suite.
 
-    Raises BenchError when anything can't be made or run.
+    For a tree that can't be used the reason stands in place of the results. Raises BenchError
+    when the first one can't be.
     """
-    make_root(root)
-    copy = work / "copy"
-    link_copy(root, copy)
-    mount_virtual(root)
-    cold = Build(work / "cold", root)
-    _run(Subject(COLD, cold.command(), cold.forget), work)
-    wanted = read_wanted(cold.image.with_name("image.json"))
-    unpack(cold.image, work / "tree")
-    with _peers(root, work, wanted) as peers:
-        subjects = [*_subjects(root, copy, work, cold), *peers]
-        memory = {}
-        for subject in _progress("warming up", subjects):
-            subject.prepare(-1)
-            memory[subject.name] = run_sampled(subject.command, work / "log")
-        images = [subject for subject in subjects if subject.image]
-        content = {one.name: read_content(one.image, wanted) for one in images if one.image}
-        _check_alike(content)
-        samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
-        phases: dict[str, list[dict[str, float]]] = {COLD: [], WARM: []}
+    with ExitStack() as stack:
+        stages: dict[str, Stage | str] = {}
+        for tree in trees:
+            stage = set_up(tree, work / tree.suite)
+            try:
+                stages[tree.suite] = stack.enter_context(stage)
+            except BenchError as error:
+                if not stages:
+                    raise
+                stages[tree.suite] = str(error)
+        usable = {suite: stage for suite, stage in stages.items() if isinstance(stage, Stage)}
+        results = {suite: _warm_up(stage) for suite, stage in usable.items()}
         for number in range(count):
-            for subject in _progress(f"round {number + 1} of {count}", subjects):
-                samples[subject.name].append(_run(subject, work, number))
-            for name, seconds in _phases(cold, work):
-                phases[name].append(seconds)
-    return Results(samples, memory, content, phases, wanted)
+            for suite, stage in usable.items():
+                _measure(stage, results[suite], number, f"{suite}, round {number + 1} of {count}")
+    return {suite: results.get(suite, str(stage)) for suite, stage in stages.items()}
 
 
-def _run(subject: Subject, work: Path, number: int = 0) -> Sample:
-    subject.prepare(number)
-    os.sync()  # what others left to be written must not be on this one's clock
-    sample = run(subject.command, work / "log")
-    if subject.inner is None:
-        return sample
-    seconds = json.loads(subject.inner.read_text())
-    return Sample(seconds["wall"], seconds["cpu"])
+def check_alike(content: dict[str, Content], wanted: Wanted) -> None:
+    """Raise BenchError when the comparison would not be one: something wanted is missing.
+
+    What the report tells only: a tool that does not read what programs say of libraries they
+    load while running, and mkosi-initrd, which can't be told programs.
+    """
+    for name, one in content.items():
+        missing = [thing for thing in one.lacks if thing not in wanted.dlopened]
+        if missing and name != MKOSI:
+            raise BenchError(f"the image of {name} lacks {', '.join(missing[:10])}")
 
 
-def _subjects(root: Path, copy: Path, work: Path, cold: Build) -> list[Subject]:
-    """srbuild in all its situations, and what it is compared with."""
-    builds = {
-        name: Build(work / name, tree)
-        for name, tree in (
-            ("bare", root), ("warm", root), ("gone", root), ("cluster", root),
-            ("program", copy), ("kmod", copy),
-        )
-    }  # fmt: skip
-    for build in builds.values():
-        _run(Subject("", build.command(), build.forget), work)
-    program, kmod = copy / PROGRAM, copy / KMOD.format(kernel=kernel_version(copy))
-    bare, warm, gone = builds["bare"], builds["warm"], builds["gone"]
-    changed = builds["cluster"]
-    writing = work / "writing.json"
-    alone = inside(
-        "writing", writing, str(root), str(cold.cluster), str(work / "writing.img"), build=cold
+def _warm_up(stage: Stage) -> Results:
+    """Everything but times, in two runs of each subject; of the images what they hold."""
+    memory, processes, content = {}, {}, {}
+    for subject in _progress(f"{stage.tree.suite}, warming up", stage.subjects):
+        subject.prepare(-1)
+        memory[subject.name] = run_sampled(subject.command, stage.work / "log")
+        subject.prepare(-2)
+        processes[subject.name] = count_processes(subject.command, stage.work / "log")
+        if subject.image:
+            content[subject.name] = read_content(subject.image, stage.wanted)
+    check_alike(content, stage.wanted)
+    samples: dict[str, list[Sample]] = {subject.name: [] for subject in stage.subjects}
+    return Results(
+        *(samples, memory, content, {COLD: [], WARM: []}, stage.wanted),
+        *(processes, stage.versions, stage.absent),
     )
-    python = Command((sys.executable, "-c", "import click"))
-    return [
-        Subject(FLOOR, floor(work / "tree", work / "floor.img"), _nothing, work / "floor.img"),
-        Subject(COLD, cold.command(), cold.forget, cold.image),
-        Subject(COLD_WITHOUT_CACHE, bare.command("--no-cache"), bare.forget),
-        Subject(WARM, warm.command(), _nothing),
-        Subject(REASSEMBLED, gone.command(), gone.forget_image),
-        Subject(CLUSTER_CHANGED, changed.command(), lambda run: changed.set_token(4000 + run)),
-        Subject(PROGRAM_CHANGED, builds["program"].command(), partial(change_file, program)),
-        Subject(KMOD_CHANGED, builds["kmod"].command(), partial(change_file, kmod)),
-        Subject(WRITING, alone, _nothing, inner=writing),
-        Subject(IMPORT_CLICK, python, _nothing),
-    ]
 
 
-@contextmanager
-def _peers(root: Path, work: Path, wanted: Wanted) -> Iterator[list[Subject]]:
-    """The other tools; what they left in `root` is removed in the end."""
-    kernel = kernel_version(root)
-    try:
-        first = configure(root, kernel, wanted.kmods, wanted.programs)
-        for peer in first:
-            run(peer.command, work / "log")
-        unwanted = {name for peer in first for name in kmods_in(peer.image)} - {*wanted.kmods}
-        peers = configure(root, kernel, wanted.kmods, wanted.programs, sorted(unwanted))
-        yield [Subject(peer.name, peer.command, _nothing, peer.image) for peer in peers]
-    finally:
-        shutil.rmtree(root / FOLDER)
+def _measure(stage: Stage, results: Results, number: int, what: str) -> None:
+    """One round."""
+    due = [subject for subject in stage.subjects if number < subject.rounds]
+    for subject in _progress(what, due):
+        results.samples[subject.name].append(run_once(subject, stage.work, number))
+    for name, seconds in _phases(stage):
+        results.phases[name].append(seconds)
 
 
-def _phases(cold: Build, work: Path) -> Iterator[tuple[str, dict[str, float]]]:
+def _phases(stage: Stage) -> Iterator[tuple[str, dict[str, float]]]:
     """Where the time goes in one cold build and the warm one after it."""
-    result = work / "phases.json"
-    command = inside("phases", result, *cold.arguments, build=cold)
-    for name, prepare in ((COLD, cold.forget), (WARM, _nothing)):
-        sample = _run(Subject(name, command, prepare), work)
+    result = stage.work / "phases.json"
+    command = inside("phases", result, *stage.cold.arguments, build=stage.cold)
+    for name, prepare in ((COLD, stage.cold.forget), (WARM, nothing)):
+        sample = run_once(Subject(name, command, prepare), stage.work)
         seconds: dict[str, float] = json.loads(result.read_text())
         inner = sum(value for phase, value in seconds.items() if not phase.startswith("beside"))
         yield name, {"Python's start and end": sample.wall - inner, **seconds}
 
 
-def _check_alike(content: dict[str, Content]) -> None:
-    """Raise BenchError when the comparison would not be one: something wanted is missing."""
-    for name, one in content.items():
-        if one.lacks:
-            raise BenchError(f"the image of {name} lacks {', '.join(one.lacks[:10])}")
-
-
-def _progress(what: str, subjects: list[Subject]) -> Iterator[Subject]:
+def _progress(what: str, subjects: Sequence[Subject]) -> Iterator[Subject]:
     """Say on a terminal which subject is measured."""
     for subject in subjects:
         if sys.stderr.isatty():
@@ -182,7 +132,3 @@ def _progress(what: str, subjects: list[Subject]) -> Iterator[Subject]:
         yield subject
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _nothing(_run: int) -> None:
-    """What has to be done before a run: nothing."""

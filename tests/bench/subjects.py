@@ -62,7 +62,8 @@ class Subject:
     """A name, the command, what is done before each run off the clock, and the image it leaves.
 
     `prepare` is given the number of the run. With `inner` the times are not those of the
-    command but those that it leaves in this JSON file.
+    command but those that it leaves in this JSON file. One that takes long is measured in the
+    first `rounds` only.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Subject:
     prepare: Callable[[int], None]
     image: Path | None = None
     inner: Path | None = None
+    rounds: int = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Build:
     sysroot: Path
 
     def __post_init__(self) -> None:
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         self.set_token(3000)
 
     @property
