@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,29 +113,38 @@ def _read_parts(image: Path, wanted: Wanted) -> dict[str, int]:
 def compress_parts(tree: Path, wanted: Wanted) -> dict[str, int]:
     """The bytes that each of PARTS of the unpacked image compresses to, archive headers aside.
 
-    Files with several names count once.
+    Files with several names count once, and as asked for when one of the names is, or that of
+    a symlink to them.
     """
     import zstandard
 
-    asked = {path.rpartition("/")[2] for path in wanted.files}
     streams = {
         part: zstandard.ZstdCompressor(level=LEVEL, threads=1).compressobj() for part in PARTS
     }
     sizes = dict.fromkeys(PARTS, 0)
-    for path in _files(tree):
-        part = KMODS if kmod_name(path.name) else ASKED if path.name in asked else OTHERS
-        sizes[part] += len(streams[part].compress(path.read_bytes()))
+    asked = _names(tree, wanted)
+    for names in _files(tree):
+        kmod = any(kmod_name(path.name) for path in names)
+        part = KMODS if kmod else OTHERS if asked.isdisjoint(path.name for path in names) else ASKED
+        sizes[part] += len(streams[part].compress(names[0].read_bytes()))
     return {part: size + len(streams[part].flush()) for part, size in sizes.items()}
 
 
-def _files(tree: Path) -> Iterator[Path]:
-    """Each regular file below `tree` once, sorted by path."""
-    seen = set()
+def _names(tree: Path, wanted: Wanted) -> set[str]:
+    """The names of what was asked for, and of what symlinks of these names lead to."""
+    names = {path.rpartition("/")[2] for path in wanted.files}
+    links = [path for path in tree.rglob("*") if path.name in names and path.is_symlink()]
+    return names | {os.readlink(path).rpartition("/")[2] for path in links}
+
+
+def _files(tree: Path) -> Iterable[list[Path]]:
+    """The names of each regular file below `tree`, sorted."""
+    found: dict[int, list[Path]] = {}
     for path in sorted(tree.rglob("*")):
         status = path.lstat()
-        if stat.S_ISREG(status.st_mode) and status.st_ino not in seen:
-            seen.add(status.st_ino)
-            yield path
+        if stat.S_ISREG(status.st_mode):
+            found.setdefault(status.st_ino, []).append(path)
+    return found.values()
 
 
 def lacking(tree: Mapping[str, str], wanted: Wanted) -> tuple[str, ...]:

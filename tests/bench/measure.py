@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-TIMEOUT = 300.0  # seconds: no command here takes a tenth of it
+TIMEOUT = 900.0  # seconds: ten times what the slowest takes on a machine that does nothing else
 SAMPLE = 0.005  # seconds between two looks at the memory
 LAST_LINES = 15
 

@@ -264,13 +264,16 @@ def test_each_file_counts_for_one_part_and_once(tmp_path: Path) -> None:
     noise = os.urandom(70_000)  # can't be compressed
     for path, data in (
         ("lib/modules/6.1/gfs2.ko", noise[:40_000]),
-        ("sbin/corosync", noise[40_000:60_000]),
+        ("sbin/aaa", noise[40_000:50_000]),
+        ("lib/libqb.so.100.3.3", noise[50_000:60_000]),
         ("bin/busybox", noise[60_000:]),
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(data)
     (tmp_path / "bin/sh").hardlink_to(tmp_path / "bin/busybox")
     (tmp_path / "bin/ls").symlink_to("busybox")
+    (tmp_path / "sbin/corosync").hardlink_to(tmp_path / "sbin/aaa")
+    (tmp_path / "lib/libqb.so.100").symlink_to("libqb.so.100.3.3")
     found = compress_parts(tmp_path, WANTED)
     assert tuple(found) == PARTS
     for part, size in ((KMODS, 40_000), (ASKED, 20_000), (OTHERS, 10_000)):
