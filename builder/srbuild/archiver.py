@@ -1,4 +1,7 @@
-"""One segment's entries into one compressed archive, every file read once."""
+"""One segment's entries into one compressed archive, every file read once.
+
+One thread reads and hashes, a second one compresses and hands the result to the sink.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
+from srbuild.belt import Belt
 from srbuild.errors import ConflictError
 from srbuild.formats.compress import Sink, open_compressor
 from srbuild.formats.cpio import CpioWriter
@@ -27,28 +31,29 @@ class Archived:
     stored: dict[ImagePath, Stored]
 
 
-def write_archive(segment: Segment, sink: Sink, threads: int) -> Archived:
-    """Write `segment`'s archive, compressed, to `sink`.
+def write_archive(segment: Segment, sink: Sink) -> Archived:
+    """Write `segment`'s archive, compressed, to `sink`, which a second thread calls.
 
-    Raises what `read_source` does for its files, and ConflictError for an entry that newc can't
-    hold (a file of 4 GiB, a name or link target longer than 4095 bytes).
+    Raises whatever `sink` does, what `read_source` does for its files, and ConflictError for an
+    entry that newc can't hold (a file of 4 GiB, a name or link target longer than 4095 bytes).
     """
-    compressor = open_compressor(segment.compression, sink, level=segment.level, threads=threads)
-    gather = _Gather(compressor.write)
-    writer = CpioWriter(gather.write, segment.mtime)
+    compressor = open_compressor(segment.compression, sink, level=segment.level)
     buffer = memoryview(bytearray(CHUNK))
     stored: dict[ImagePath, Stored] = {}
-    for path, entry in segment.entries:
-        content = entry.content
-        try:
-            if isinstance(content, File):
-                stored[path] = _add_file(writer, path, content, buffer)
-            else:
-                _add_other(writer, path, content)
-        except ValueError as error:
-            raise ConflictError(f"{path} cannot be in the image: {error}") from error
-    writer.close()
-    gather.flush()
+    with Belt(compressor.write) as belt:
+        gather = _Gather(belt.write)
+        writer = CpioWriter(gather.write, segment.mtime)
+        for path, entry in segment.entries:
+            content = entry.content
+            try:
+                if isinstance(content, File):
+                    stored[path] = _add_file(writer, path, content, buffer)
+                else:
+                    _add_other(writer, path, content)
+            except ValueError as error:
+                raise ConflictError(f"{path} cannot be in the image: {error}") from error
+        writer.close()
+        gather.flush()
     compressor.finish()
     return Archived(gather.size, gather.digest.hexdigest(), stored)
 
@@ -112,7 +117,7 @@ class _Gather:
 
     def flush(self) -> None:
         if self._pending:
-            self._push(memoryview(bytes(self._pending)))
+            self._push(bytes(self._pending))
             self._pending.clear()
 
     def _push(self, chunk: bytes | memoryview) -> None:

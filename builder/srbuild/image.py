@@ -1,14 +1,13 @@
 """Writing the image: one pass over every file, verified before it replaces the previous one.
 
-A second thread reads each segment back while the next one is compressed. Nothing is taken on
-trust: sources are compared with their Identity before and after they are read, cached segments
-with their digest and then, like all others, with the manifest.
+A second thread compresses, and a third one reads each segment back while it is written. Nothing
+is taken on trust: sources are compared with their Identity before and after they are read, cached
+segments with their digest and then, like all others, with the manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,15 +74,13 @@ def write_image(
     *,
     cache: ContentCache | None = None,
     facts: FactStore | None = None,
-    threads: int = 0,
     sidecar: Sidecar | None = None,
 ) -> tuple[Image, Report]:
     """Write the image to a draft beside `target`, verify it, and only then make it `target`.
 
     `sidecar` is a second file, and a function that gives its bytes: it is on the disk, too,
     before either of the two replaces what was there. `facts` keeps files' digests for the next
-    build; `threads` compress (0: one a processor) and have no influence on the bytes. Whatever is
-    raised, `target` is as it was before:
+    build. Whatever is raised, `target` is as it was before:
     MissingInputError and VerifyError for sources that can't be read or changed, VerifyError
     when what was read back is not what was meant, SrbuildError for the folder and the disk,
     ToolError without libarchive, ConflictError for what newc can't hold.
@@ -92,7 +89,7 @@ def write_image(
     check_sources(content for content in files if isinstance(content, File))
     load_libarchive()
     with Draft(target, secret=layers.has_secret) as draft, ThreadPoolExecutor(2) as pool:
-        writer = _ImageWriter(draft, pool, cache, facts or FactStore(None), threads)
+        writer = _ImageWriter(draft, pool, cache, facts or FactStore(None))
         try:
             report = writer.write(layers)
             if not report.ok and writer.distrust_cache():
@@ -157,13 +154,11 @@ class _ImageWriter:
         pool: Executor,
         cache: ContentCache | None,
         facts: FactStore,
-        threads: int,
     ) -> None:
         self._draft = draft
         self._pool = pool
         self._cache = cache
         self._facts = facts
-        self._threads = threads or len(os.sched_getaffinity(0))
         self._digest = hashlib.sha256()
         self._segments: list[tuple[Segment, ImageSegment]] = []
         self._reading: list[Future[SegmentReport]] = []
@@ -270,7 +265,7 @@ class _ImageWriter:
         place = Slice(offset, 0, segment.compression)
         try:
             self._read_back(place, progress.available)
-            archived = write_archive(segment, sink, self._threads)
+            archived = write_archive(segment, sink)
         finally:
             progress.close()
         for path, entry in segment.entries:

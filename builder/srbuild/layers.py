@@ -18,7 +18,7 @@ from srbuild.manifest import Dir, Entry, File, Manifest, Symlink
 from srbuild.paths import ImagePath, parents
 from srbuild.records import Digests, make_record
 
-FORMAT = 2  # goes into every key: to be raised whenever the same entries give other bytes
+FORMAT = 3  # goes into every key: to be raised whenever the same entries give other bytes
 DEFAULT_COMPRESSION = "zstd"
 DEFAULT_LEVEL = 3
 

@@ -62,7 +62,7 @@ def test_digests_and_places_are_those_of_the_file(tmp_path: Path, target: Path) 
 
 def test_the_same_input_gives_the_same_bytes_anywhere(tmp_path: Path) -> None:
     entries = sample(tmp_path / "src")
-    first, _ = write(tmp_path / "a", entries, threads=1)
+    first, _ = write(tmp_path / "a", entries)
     for path in (tmp_path / "src").iterdir():
         os.utime(path, (5, 5))
     moved = {
@@ -72,7 +72,7 @@ def test_the_same_input_gives_the_same_bytes_anywhere(tmp_path: Path) -> None:
         for path, item in entries.items()
     }
     (tmp_path / "other").mkdir()
-    second, _ = write(tmp_path / "other/b", moved, threads=4)
+    second, _ = write(tmp_path / "other/b", moved)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "other/b").read_bytes()
     assert first.segments == second.segments
 

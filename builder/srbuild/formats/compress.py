@@ -3,8 +3,9 @@
 The kernel's side is lib/decompress*.c; what it can't unpack is not written. A segment is one
 
 - zstd frame (RFC 8878) with a checksum and no content size. Levels up to 19 have windows of at
-  most 8 MiB, which the kernel allocates at boot. libzstd's bytes depend on whether it uses worker
-  threads, but not on how many: at least one is always used.
+  most 8 MiB, which the kernel allocates at boot. Made without libzstd's worker threads, whose
+  bytes would differ: at level 3 they take a tenth more cpu and 60 to 110 MiB for their jobs instead
+  of 4, at level 19 260 MiB and more instead of 90.
 - xz stream of LZMA2 alone, checked by CRC32: the kernel does not know CRC64, xz's own default
   (lib/xz/xz_dec_stream.c). The dictionary is allocated at boot: level 6 has one of 8 MiB, those
   above would only have larger ones.
@@ -28,7 +29,6 @@ Sink = Callable[[bytes | memoryview], object]
 # The kernel reads on until a block's size is zero, so an lz4 stream needs four zeros behind it
 # (measured with Linux 6.1: with fewer it gives up). Twice as many forgive a boot loader's slip.
 LZ4_GAP = 8
-MAX_THREADS = 4  # each of libzstd's workers holds some 20 MiB
 
 
 class Compressor(Protocol):
@@ -52,7 +52,7 @@ class Compression:
 
     `magic` are the bytes that its streams may start with; `levels` the lowest, the usual and the
     highest level. `version` names the implementation whose bytes may change from one release to
-    the next. `compress(sink, level, threads)` opens a stream for writing, `decompress(file)` one
+    the next. `compress(sink, level)` opens a stream for writing, `decompress(file)` one
     for reading; both are None for formats known by sight only. `gap` is the number of zeros to
     write behind a stream.
     """
@@ -61,7 +61,7 @@ class Compression:
     magic: tuple[bytes, ...]
     levels: tuple[int, int, int] = (0, 0, 0)
     version: Callable[[], str] = lambda: ""
-    compress: Callable[[Sink, int, int], Compressor] | None = None
+    compress: Callable[[Sink, int], Compressor] | None = None
     decompress: Callable[[BinaryIO], BinaryIO] | None = None
     gap: int = 0
 
@@ -90,12 +90,11 @@ class _SinkFile:
 class _Zstd:
     """One zstd frame."""
 
-    def __init__(self, sink: Sink, level: int, threads: int) -> None:
+    def __init__(self, sink: Sink, level: int) -> None:
         import zstandard
 
         compressor = zstandard.ZstdCompressor(
             level=level,
-            threads=min(max(threads, 1), MAX_THREADS),
             write_checksum=True,
             write_content_size=False,
         )
@@ -135,7 +134,7 @@ class _Coded:
         self.sink(self.coder.flush())
 
 
-def _xz(sink: Sink, level: int, _threads: int) -> Compressor:
+def _xz(sink: Sink, level: int) -> Compressor:
     import lzma
 
     filters = [{"id": lzma.FILTER_LZMA2, "preset": level}]
@@ -143,7 +142,7 @@ def _xz(sink: Sink, level: int, _threads: int) -> Compressor:
     return _Coded(cast(_Coder, coder), sink)
 
 
-def _gzip(sink: Sink, level: int, _threads: int) -> Compressor:
+def _gzip(sink: Sink, level: int) -> Compressor:
     header_without_name_and_time = 16 + zlib.MAX_WBITS
     return _Coded(zlib.compressobj(level, wbits=header_without_name_and_time, memLevel=9), sink)
 
@@ -196,7 +195,7 @@ COMPRESSIONS: dict[str, Compression] = {
     entry.name: entry
     for entry in (
         Compression(
-            "none", (), compress=lambda sink, _level, _threads: _Plain(sink),
+            "none", (), compress=lambda sink, _level: _Plain(sink),
             decompress=lambda file: file,
         ),
         Compression(
@@ -209,7 +208,7 @@ COMPRESSIONS: dict[str, Compression] = {
         ),
         Compression(
             "lz4", (LZ4_MAGIC,), (1, 9, 12), library_version,
-            lambda sink, level, _threads: Lz4Writer(sink, level),
+            Lz4Writer,
             lambda file: cast(BinaryIO, Lz4Reader(file)), LZ4_GAP,
         ),
         Compression("lzma", (b"\x5d\0\0",), decompress=_lzma_read),
@@ -228,8 +227,8 @@ def zeros_behind(name: str, end: int) -> bytes:
     return bytes(gap + -(end + gap) % 4)
 
 
-def open_compressor(name: str, sink: Sink, *, level: int, threads: int = 1) -> Compressor:
-    """A stream that compresses to `sink`; the bytes don't depend on `threads`.
+def open_compressor(name: str, sink: Sink, *, level: int) -> Compressor:
+    """A stream that compresses to `sink`; the bytes don't depend on the pieces written.
 
     Raises ValueError for a format that can't be written or a level that it does not have.
     """
@@ -239,7 +238,7 @@ def open_compressor(name: str, sink: Sink, *, level: int, threads: int = 1) -> C
     low, _, high = compression.levels
     if high and not low <= level <= high:
         raise ValueError(f"{name} has no level {level}: {low} to {high}")
-    return compression.compress(sink, level, threads)
+    return compression.compress(sink, level)
 
 
 def open_decompressor(name: str, file: BinaryIO) -> BinaryIO:
