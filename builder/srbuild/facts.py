@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import astuple
 from typing import Any, Generic, TypeVar
 
 from srbuild.formats.elf import DlopenNote, ElfInfo
@@ -59,19 +58,20 @@ def elf_facts(store: FactStore) -> FactTable[ElfInfo | None]:
 
 def kmod_facts(store: FactStore) -> FactTable[ModInfo]:
     """What was read of each kernel module's .modinfo."""
-    return FactTable(store, "modinfo/2", lambda info: _plain(astuple(info)), _decode_modinfo)
+    return FactTable(store, "modinfo/2", _encode, _decode_modinfo)
 
 
-def _plain(row: tuple[Any, ...]) -> Json:
-    return [list(item) if isinstance(item, tuple) else item for item in row]
+def _encode(info: ElfInfo | ModInfo) -> list[Json]:
+    """The fields in order; `astuple` would copy every name in them."""
+    row = (getattr(info, name) for name in info.__match_args__)
+    return [[*item] if isinstance(item, tuple) else item for item in row]
 
 
 def _encode_elf(info: ElfInfo | None) -> Json:
     if info is None:
         return []
-    row = list(astuple(info))
-    row[-1] = [[list(note.sonames), note.priority, note.feature] for note in info.dlopen]
-    return [list(item) if isinstance(item, tuple) else item for item in row]
+    notes: list[Json] = [[[*note.sonames], note.priority, note.feature] for note in info.dlopen]
+    return [*_encode(info)[:-1], notes]
 
 
 def _decode_elf(row: list[Any]) -> ElfInfo | None:
