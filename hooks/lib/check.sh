@@ -3,13 +3,19 @@
 # comes from the kernel's command line, DHCP or a file, so nothing about it is taken for granted.
 # The types are those of builder/srbuild/config/values.py; the values there are normalised already.
 
-# sr_check TYPE VALUE; status 2 for a type that does not exist.
+# sr_check TYPE VALUE; status 2 for a type that does not exist. $sr_reason may say what is wrong.
 sr_check() {
+    sr_reason=
     case $1 in
         string | word | int | seconds | bool | endpoint | ip | cidr | mac | iqn | path | flags)
             "sr_check_$1" "$2"
             ;;
         enum) sr_check_word "$2" ;;
+        nic | bond | vlan | bridge | route | ifname | ipform)
+            # shellcheck source=hooks/lib/networds.sh
+            . "$SR_LIB/networds.sh"
+            "sr_check_$1" "$2"
+            ;;
         *) return 2 ;;
     esac
 }

@@ -5,7 +5,8 @@
 #   ip=CLIENT:[SERVER]:[GATEWAY]:[MASK]:[HOST]:[DEVICE]:[AUTOCONF][:MTU[:MAC]]      (dracut)
 #   ip=METHOD      ip=DEVICE:METHOD[:MTU[:MAC]]      IPv6 addresses stand in brackets
 #
-# METHOD: dhcp (on, any), off, none.
+# DEVICE: a name, or a card's MAC address with dashes. METHOD: dhcp (on, any), single-dhcp, dhcp6,
+# auto6 (also auto), either6, link6, ibft, off, none (up without an address), cluster (OSR's).
 
 # A name that the kernel would give an interface (dev_valid_name), without what a path or a
 # pattern would take for its own.
@@ -13,6 +14,21 @@ sr_check_interface() {
     case $1 in
         '' | .* | -* | *[!A-Za-z0-9._-]* | ????????????????*) return 1 ;;
     esac
+}
+
+# A card by its MAC address, with dashes since colons separate fields.
+sr_check_dashed_mac() {
+    case $1 in
+        *:*) return 1 ;;
+        ??-??-??-??-??-??) sr_check_mac "$(printf '%s' "$1" | tr - :)" ;;
+        *) return 1 ;;
+    esac
+}
+
+sr_check_nic() {
+    sr_check_interface "$1" || sr_check_dashed_mac "$1" && return
+    sr_reason="'$1' is no interface's name and no MAC address with dashes"
+    [ -z "$sr_reason" ]
 }
 
 # Cut the next field off $_ip_rest into $_ip_field; brackets hold an IPv6 address together.
@@ -24,7 +40,11 @@ _sr_ip_next() {
             _ip_rest=${_ip_rest#*']'}
             case $_ip_rest in
                 :*) _ip_rest=${_ip_rest#:} ;;
-                *) _ip_rest= ;;
+                *)
+                    # What follows the bracket belongs to no address.
+                    _ip_field=$_ip_field${_ip_rest:+]$_ip_rest}
+                    _ip_rest=
+                    ;;
             esac
             ;;
         *:*)
@@ -78,13 +98,23 @@ _sr_ip_wrong() {
     return 1
 }
 
-# Set ip_method (dhcp, static or off) from an AUTOCONF word.
+# Are the two addresses (or networks) of the same version of IP?
+sr_same_family() {
+    case $1 in
+        *:*) case $2 in *:*) ;; *) return 1 ;; esac ;;
+        *) case $2 in *:*) return 1 ;; esac ;;
+    esac
+}
+
+# Set ip_method from an AUTOCONF word.
 _sr_ip_method() {
     case $1 in
         dhcp | on | any) ip_method=dhcp ;;
-        off) ip_method=off ;;
+        single-dhcp | dhcp6 | auto6 | either6 | link6 | ibft | off) ip_method=$1 ;;
+        auto) ip_method=auto6 ;;
         none | '') ip_method=none ;;
-        *) _sr_ip_wrong "the method '$1' is not supported (dhcp, off and none are)" ;;
+        bootp | rarp | both) _sr_ip_wrong "the method '$1' is a protocol that nobody serves any more: use dhcp" ;;
+        *) _sr_ip_wrong "there is no method '$1' (dhcp, dhcp6, auto6, either6, link6, ibft, none, off)" ;;
     esac
 }
 
@@ -93,13 +123,13 @@ _sr_ip_mtu_mac() {
     _sr_ip_next
     ip_mtu=$_ip_field
     if [ -n "$ip_mtu" ]; then
-        sr_check_int "$ip_mtu" && [ "$ip_mtu" -ge 68 ] || _sr_ip_wrong "'$ip_mtu' is no MTU" || return 1
+        _sr_check_upto "$ip_mtu" 65535 && [ "$ip_mtu" -ge 68 ] || _sr_ip_wrong "'$ip_mtu' is no MTU" || return 1
     fi
     ip_mac=$_ip_rest
     [ -z "$ip_mac" ] || sr_check_mac "$ip_mac" || _sr_ip_wrong "'$ip_mac' is no MAC address"
 }
 
-# sr_ip_parse TEXT: set ip_method (dhcp, static, off), ip_address, ip_gateway, ip_prefix,
+# sr_ip_parse TEXT: set ip_method (static, none or a METHOD's first name), ip_address, ip_gateway, ip_prefix,
 # ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and status 1.
 sr_ip_parse() {
     ip_method='' ip_address='' ip_gateway='' ip_prefix='' ip_device='' ip_dns='' ip_mtu='' ip_mac=''
@@ -107,6 +137,10 @@ sr_ip_parse() {
     _ip_rest=$1
     case $1 in
         *:*) ;;
+        cluster)
+            ip_method=cluster
+            return 0
+            ;;
         *)
             _sr_ip_method "$1" || return 1
             [ "$ip_method" != none ] || ip_method=off
@@ -124,11 +158,13 @@ sr_ip_parse() {
 
 # DEVICE:METHOD[:MTU[:MAC]], with DEVICE in $_ip_field.
 _sr_ip_device_form() {
-    sr_check_interface "$_ip_field" || _sr_ip_wrong "'$_ip_field' is no address and no interface" || return 1
+    sr_check_nic "$_ip_field" || _sr_ip_wrong "'$_ip_field' is no address and no interface" || return 1
     ip_device=$_ip_field
     _sr_ip_next
     _sr_ip_method "$_ip_field" || return 1
-    [ "$ip_method" = dhcp ] || ip_method=off
+    case $ip_method in
+        ibft | single-dhcp) _sr_ip_wrong "$ip_method is for no single interface: write ip=$ip_method" || return 1 ;;
+    esac
     _sr_ip_mtu_mac
 }
 
@@ -144,17 +180,19 @@ _sr_ip_full_form() {
     _sr_ip_next # the host's name: the cluster file's is used
     _sr_ip_next
     ip_device=$_ip_field
-    [ -z "$ip_device" ] || sr_check_interface "$ip_device" ||
+    [ -z "$ip_device" ] || sr_check_nic "$ip_device" ||
         _sr_ip_wrong "'$ip_device' is no interface" || return 1
     _sr_ip_next
     _sr_ip_method "$_ip_field" || return 1
-    if [ "$ip_method" = none ] || { [ "$ip_method" = off ] && [ -n "$ip_address" ]; }; then
-        ip_method=static
-    fi
-    if [ "$ip_method" = static ]; then
-        [ -n "$ip_address" ] || _sr_ip_wrong "there is neither an address nor dhcp in it" || return 1
-        _sr_ip_set_prefix || return 1
-    fi
+    case $ip_method in
+        off | none)
+            [ -n "$ip_address" ] || _sr_ip_wrong "there is neither an address nor dhcp in it" || return 1
+            ip_method=static
+            _sr_ip_set_prefix || return 1
+            [ -z "$ip_gateway" ] || sr_same_family "$ip_address" "$ip_gateway" ||
+                _sr_ip_wrong "the gateway is of another IP version than the address" || return 1
+            ;;
+    esac
     _sr_ip_tail
 }
 
@@ -181,4 +219,8 @@ _sr_ip_tail() {
         sr_check_ip "$_ip_field" || _sr_ip_wrong "'$_ip_field' is no name server" || return 1
         ip_dns="${ip_dns:+$ip_dns }$_ip_field"
     done
+    # The kernel's third is a time server, which nobody here asks.
+    _sr_ip_next
+    [ -z "$_ip_field" ] || sr_check_ip "$_ip_field" || _sr_ip_wrong "'$_ip_field' is no time server" || return 1
+    [ -z "$_ip_rest" ] || _sr_ip_wrong "it has more fields than there are"
 }

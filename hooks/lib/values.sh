@@ -83,7 +83,8 @@ _sr_values_check() {
     sr_check "$_load_type" "$1" && return
     _check_shown="\`$1\`"
     [ "$_load_secret" = 0 ] || _check_shown='its value (a secret)'
-    sr_fail "$_load_from: $_check_shown is not of type $_load_type" \
+    [ "$_load_secret" = 0 ] || sr_reason=
+    sr_fail "$_load_from: $_check_shown is not of type $_load_type${sr_reason:+: $sr_reason}" \
         "correct $_load_from (option ${_load_name#SR_})"
 }
 

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from srbuild.config import values
+from support import network_words
 from support.shells import Machine
 
 GOOD = {
@@ -25,6 +26,7 @@ GOOD = {
             "naa.52004567ba64678d", "naa.62004567ba64678d0123456789abcdef"],
     "path": ["/", "/dev/sda", "/a b", "/..a/b.."],
     "flags": ["", "noatime", "noatime,data=ordered"],
+    **network_words.GOOD,
 }  # fmt: skip
 BAD = {
     "string": ["a\tb", "a\x1b[31mb", "\x7f"],
@@ -48,6 +50,7 @@ BAD = {
             "iqn.2026-01." + "a" * 220],
     "path": ["", "a", "./a", "/a/../b", "/..", "..", "/a\nb", "/a\x1b"],
     "flags": [",", "a,", ",a", "a,,b", "a b"],
+    **network_words.BAD,
 }  # fmt: skip
 
 
@@ -110,3 +113,31 @@ def test_boot_takes_no_address_that_the_builder_refuses(
         assert not taken or python_says(kind, text), text
         if kind == "ip":  # and for addresses the two agree wholly
             assert taken == python_says(kind, text), text
+
+
+WORDS = sorted({word for words in network_words.GOOD.values() for word in words})
+MANGLED = st.lists(
+    st.builds(
+        lambda word, at, cut, put: word[: at % (len(word) + 1)] + put + word[at % 40 + cut :],
+        st.sampled_from(WORDS),
+        st.integers(0, 40),
+        st.integers(0, 3),
+        st.text("0123456789abeth:./[],;=-", max_size=3),
+    ),
+    min_size=30,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("kind", network_words.GOOD)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=MANGLED)
+def test_boot_and_builder_agree_on_the_words_of_a_network(
+    machine: Machine, kind: str, texts: list[str]
+) -> None:
+    for text, taken in zip(texts, verdicts(machine, kind, texts), strict=True):
+        assert not taken or python_says(kind, text), text
+        if taken:  # and what the builder makes of it, the boot takes, too
+            assert verdicts(machine, kind, [values.parse(kind, text)]) == [True], text

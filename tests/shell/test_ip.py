@@ -28,6 +28,13 @@ def parse(machine: Machine, text: str) -> dict[str, str] | str:
         ("dhcp", {"method": "dhcp"}),
         ("on", {"method": "dhcp"}),
         ("off", {"method": "off"}),
+        ("none", {"method": "off"}),
+        ("auto6", {"method": "auto6"}),
+        ("ibft", {"method": "ibft"}),
+        ("cluster", {"method": "cluster"}),
+        ("eth1:none", {"method": "none", "device": "eth1"}),
+        ("eth1:auto:9000", {"method": "auto6", "device": "eth1", "mtu": "9000"}),
+        ("52-54-00-00-00-01:dhcp6", {"method": "dhcp6", "device": "52-54-00-00-00-01"}),
         ("eth0:dhcp", {"method": "dhcp", "device": "eth0"}),
         ("eth0:dhcp:9000:52:54:00:00:00:01",
          {"method": "dhcp", "device": "eth0", "mtu": "9000", "mac": "52:54:00:00:00:01"}),
@@ -55,7 +62,7 @@ def test_forms_that_are_understood(machine: Machine, text: str, meaning: dict[st
 @pytest.mark.parametrize(
     "text",
     [
-        "", "auto6", "ibft", "eth0:auto6", "eth 0:dhcp", "../eth0:dhcp", "-x:dhcp",
+        "", "rarp", "bootp", "both", "eth0:ibft", "eth 0:dhcp", "../eth0:dhcp", "-x:dhcp",
         "a-name-that-is-too-long:dhcp", "10.0.0.5:::::eth0:none",
         "10.0.0.5:::255.0.255.0::eth0:none",
         "10.0.0.5:::33::eth0:none", "10.0.0.5::gw:24::eth0:none", "10.0.0.5:::24::$(id):none",

@@ -14,6 +14,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
+from srbuild.config import ipform, networks
+from srbuild.config.addresses import parse_cidr, parse_ip, parse_mac
+
 OptionType: TypeAlias = Literal[
     "string",
     "word",
@@ -28,6 +31,13 @@ OptionType: TypeAlias = Literal[
     "iqn",
     "path",
     "flags",
+    "nic",
+    "bond",
+    "vlan",
+    "bridge",
+    "route",
+    "ifname",
+    "ipform",
 ]
 OPTION_TYPES: Final[tuple[str, ...]] = get_args(OptionType)
 
@@ -42,10 +52,6 @@ _WORD = re.compile(r"[!-~]+")
 _INT = re.compile(r"[+-]?[0-9]{1,18}")
 _SECONDS = re.compile(r"([0-9]{1,10})(s|m|h|)")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_MAC = re.compile(
-    r"[0-9a-f]{2}([:. -])[0-9a-f]{2}(\1[0-9a-f]{2}){4}|[0-9a-f]{4}([.:-])[0-9a-f]{4}\3[0-9a-f]{4}"
-    r"|[0-9a-f]{12}"
-)
 _IQN = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9-]+(\.[a-z0-9-]+)*(:[a-z0-9.:-]+)?")
 _EUI = re.compile(r"eui\.[0-9a-f]{16}")
 _NAA = re.compile(r"naa\.([0-9a-f]{16}|[0-9a-f]{32})")
@@ -135,15 +141,15 @@ def _host(raw: str) -> str:
     labels = raw.split(".")
     if len(raw) > HOST_NAME_MAX or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"{raw!r} is neither a host name nor an IP address")
-    return _ip(raw) if labels[-1].isdigit() else raw.lower()
+    return parse_ip(raw) if labels[-1].isdigit() else raw.lower()
 
 
 def _endpoint(raw: str) -> str:
     if raw.count(":") > 1 and not raw.startswith("["):
-        return f"[{_ip(raw)}]"
+        return f"[{parse_ip(raw)}]"
     host, bracket, rest = raw[1:].partition("]") if raw.startswith("[") else raw.partition(":")
     if bracket == "]":
-        address = ipaddress.ip_address(_ip(host))
+        address = ipaddress.ip_address(parse_ip(host))
         if address.version != 6:
             raise ValueError(f"{raw!r}: only an IPv6 address stands in brackets")
         host, colon, port = f"[{address}]", rest[:1], rest[1:]
@@ -158,36 +164,6 @@ def _port(text: str, raw: str) -> str:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError(f"{raw!r}: the port must be a number from 1 to 65535")
     return str(int(text))
-
-
-def _ip(raw: str) -> str:
-    if "%" in raw:
-        raise ValueError(f"{raw!r}: an address with a zone means something on one machine only")
-    try:
-        return str(ipaddress.ip_address(raw))
-    except ValueError as error:
-        raise ValueError(f"{raw!r} is not an IPv4 or IPv6 address") from error
-
-
-def _cidr(raw: str) -> str:
-    address, slash, prefix = raw.partition("/")
-    if not slash or not re.fullmatch(r"[0-9]{1,3}", prefix):
-        raise ValueError(f"{raw!r} is not an address with its prefix length, such as 10.9.0.21/24")
-    ip = _ip(address)
-    if int(prefix) > (128 if ":" in ip else 32):
-        raise ValueError(f"{raw!r}: the prefix length is too large")
-    return f"{ip}/{int(prefix)}"
-
-
-def _mac(raw: str) -> str:
-    if not _MAC.fullmatch(raw.lower()):
-        raise ValueError(f"{raw!r} is not a MAC address of 6 bytes in hexadecimal")
-    digits = re.sub(r"[^0-9a-f]", "", raw.lower())
-    if int(digits[1], 16) & 1:  # IEEE 802: the group bit is the first byte's lowest
-        raise ValueError(f"{raw!r} is a group address, not that of a network card")
-    if not int(digits, 16):
-        raise ValueError(f"{raw!r} is no card's address")
-    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
 def _iqn(raw: str) -> str:
@@ -229,10 +205,17 @@ _PARSERS: Final[Mapping[str, Callable[[str], str]]] = {
     "bool": _bool,
     "enum": _word,
     "endpoint": _endpoint,
-    "ip": _ip,
-    "cidr": _cidr,
-    "mac": _mac,
+    "ip": parse_ip,
+    "cidr": parse_cidr,
+    "mac": parse_mac,
     "iqn": _iqn,
     "path": _path,
     "flags": _flags,
+    "nic": networks.parse_nic,
+    "bond": networks.parse_bond,
+    "vlan": networks.parse_vlan,
+    "bridge": networks.parse_bridge,
+    "route": networks.parse_route,
+    "ifname": networks.parse_ifname,
+    "ipform": ipform.parse_ipform,
 }
