@@ -8,6 +8,13 @@ SR_POINT=net SR_MODULE=dhcp
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 # shellcheck source=hooks/lib/ip.sh
 . "$SR_LIB/ip.sh"
+# shellcheck source=hooks/lib/dhcp.sh
+. "$SR_LIB/dhcp.sh"
+
+nic=${interface:-}
+state=$SR_NET_STATE
+mtu_least=576 # RFC 791: what every host must take; less would be an attack on speed
+routes_most=64
 
 # The first word of $1 that the check $2 accepts.
 first_valid() {
@@ -21,31 +28,93 @@ first_valid() {
     return 1
 }
 
+# An address that a machine can have: none of this network, loopback, multicast or broadcast.
+check_host_ip() {
+    sr_check_ip4 "$1" || return 1
+    case $1 in
+        0.* | 127.* | 22[4-9].* | 23?.* | 24?.* | 25?.*) return 1 ;;
+    esac
+}
+
+default_route() {
+    sr_default_route "$nic" "$1" || sr_warn "the gateway $1 could not be used"
+}
+
+# Classless routes: NETWORK/PREFIX GATEWAY …; where there are any, the option for routers does not
+# count (RFC 3442).
+static_routes() {
+    set -f
+    _static_to=
+    _static_count=0
+    for _static_word in $1; do
+        if [ -z "$_static_to" ]; then
+            _static_to=$_static_word
+            continue
+        fi
+        _static_count=$((_static_count + 1))
+        [ "$_static_count" -le "$routes_most" ] || break
+        if sr_check_cidr "$_static_to" && sr_check_ip4 "$_static_word"; then
+            one_route "$_static_to" "$_static_word"
+        fi
+        _static_to=
+    done
+    set +f
+}
+
+# one_route NETWORK/PREFIX GATEWAY; 0.0.0.0 says that the network is on this very link.
+one_route() {
+    case $1,$2 in
+        */0,0.0.0.0) sr_warn "a default route without a gateway is not used" ;;
+        */0,*) default_route "$2" ;;
+        *,0.0.0.0) sr_run ip route replace "$1" dev "$nic" || sr_warn "no route to $1" ;;
+        *) sr_run ip route replace "$1" via "$2" dev "$nic" || sr_warn "no route to $1 via $2" ;;
+    esac
+}
+
+set_mtu() {
+    [ -z "${SR_NETWORK_MTU:-}" ] && sr_check_int "$1" || return 0
+    if [ "$1" -lt "$mtu_least" ] || [ "$1" -gt 65535 ]; then
+        sr_warn "the DHCP server's MTU $1 is not used"
+    else
+        sr_run ip link set "$nic" mtu "$1" || sr_warn "$nic can't have the MTU $1"
+    fi
+}
+
+set_nameservers() {
+    [ "${SR_NETWORK_PEERDNS:-1}" = 1 ] || return 0
+    set -f
+    for _name_server in $1; do
+        sr_check_ip4 "$_name_server" || continue
+        sr_nameserver "$_name_server"
+    done
+    set +f
+}
+
 configure() {
-    if ! sr_check_interface "${interface:-}" || ! sr_check_ip4 "${ip:-}"; then
+    if ! sr_check_interface "$nic" || ! check_host_ip "${ip:-}"; then
         sr_warn "the DHCP server's address is not well-formed: not used"
         return 0
     fi
-    _conf_prefix=$(sr_mask_to_prefix "${subnet:-}") || _conf_prefix=24
+    _conf_prefix=$(sr_mask_to_prefix "${subnet:-}") && [ "$_conf_prefix" -ge 8 ] &&
+        [ "$_conf_prefix" -le 32 ] || _conf_prefix=24
+    mkdir -p "$state"
     _conf_new=$ip/$_conf_prefix
-    _conf_old=$(sr_get DHCP_ADDRESS '')
-    sr_run ip addr replace "$_conf_new" dev "$interface"
+    _conf_old=
+    [ ! -s "$state/dhcp.$nic" ] || read -r _conf_old <"$state/dhcp.$nic"
+    [ -z "${mtu:-}" ] || set_mtu "$mtu"
+    sr_run ip addr replace "$_conf_new" dev "$nic"
     if [ -n "$_conf_old" ] && [ "$_conf_old" != "$_conf_new" ]; then
-        sr_warn "the address changed from $_conf_old to $_conf_new"
-        sr_run ip addr del "$_conf_old" dev "$interface" || :
+        sr_warn "the address of $nic changed from $_conf_old to $_conf_new"
+        sr_run ip addr del "$_conf_old" dev "$nic" || :
     fi
-    if _conf_router=$(first_valid "${router:-}" sr_check_ip4); then
-        sr_run ip route replace default via "$_conf_router" dev "$interface" ||
-            sr_warn "the gateway $_conf_router could not be used"
+    if [ -n "${staticroutes:-}" ]; then
+        static_routes "$staticroutes"
+    elif _conf_router=$(first_valid "${router:-}" check_host_ip); then
+        default_route "$_conf_router"
     fi
-    set -f
-    for _conf_server in ${dns:-}; do
-        sr_check_ip4 "$_conf_server" || continue
-        grep -Fqx "nameserver $_conf_server" "$SR_ROOT/etc/resolv.conf" 2>/dev/null ||
-            printf 'nameserver %s\n' "$_conf_server" >>"$SR_ROOT/etc/resolv.conf"
-    done
-    set +f
-    sr_put DHCP_ADDRESS "$_conf_new"
+    set_nameservers "${dns:-}"
+    printf '%s\n' "$_conf_new" >"$state/.dhcp.$nic"
+    mv "$state/.dhcp.$nic" "$state/dhcp.$nic"
 }
 
 case ${1:-} in

@@ -6,7 +6,7 @@
 #   ip=METHOD      ip=DEVICE:METHOD[:MTU[:MAC]]      IPv6 addresses stand in brackets
 #
 # DEVICE: a name, or a card's MAC address with dashes. METHOD: dhcp (on, any), single-dhcp, dhcp6,
-# auto6 (also auto), either6, link6, ibft, off, none (up without an address), cluster (OSR's).
+# auto6 (also auto), either6, link6, ibft, off, none (up without an address).
 
 # A name that the kernel would give an interface (dev_valid_name), without what a path or a
 # pattern would take for its own.
@@ -137,10 +137,6 @@ sr_ip_parse() {
     _ip_rest=$1
     case $1 in
         *:*) ;;
-        cluster)
-            ip_method=cluster
-            return 0
-            ;;
         *)
             _sr_ip_method "$1" || return 1
             [ "$ip_method" != none ] || ip_method=off

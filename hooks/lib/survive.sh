@@ -2,13 +2,11 @@
 # Daemons that the root depends on. They are started so that argv[0] begins with '@': systemd and
 # our own shutdown spare such processes (https://systemd.io/ROOT_STORAGE_DAEMONS).
 
-# sr_survive NAME [ARGUMENT…]: start the daemon NAME, which puts itself into the background, in a
-# session of its own and with its output in $SR_RUN/NAME.log. Fails when that takes more than 60
-# seconds, or $SR_SURVIVE_LIMIT, or ends with another status than 0.
-#
 # `@` is a directory of links and `@/NAME` a path relative to its parent, so that argv[0] is
 # `@/NAME`: busybox still recognises its applet by what follows the slash.
-sr_survive() {
+
+# sr_survivor NAME: make that link. Fails for what is no survivor by declaration.
+sr_survivor() {
     if ! grep -Fqx -- "$1" "$SR_HOME/survive"; then
         sr_fail "no module declares $1 under [survive]" "add it to the module's module.toml"
     fi
@@ -19,18 +17,29 @@ sr_survive() {
     esac
     mkdir -p "$SR_RUN/survivors/@"
     ln -sf "$_survive_path" "$SR_RUN/survivors/@/$1"
-    printf '%s\n' "$*" >"$SR_RUN/command"
+}
+
+# sr_try_survive NAME [ARGUMENT…]: start the daemon NAME, for which sr_survivor was called, in a
+# session of its own; it puts itself into the background. Its output goes to $SR_RUN/NAME.log, or
+# to $SR_SURVIVE_LOG.log. Its status; 124 after 60 seconds, or $SR_SURVIVE_LIMIT.
+sr_try_survive() (
     _survive_name=$1
+    _survive_log=$SR_RUN/${SR_SURVIVE_LOG:-$1}.log
     shift
+    cd "$SR_RUN/survivors" || exit
+    exec "$SR_TIMEOUT" -k 5 "${SR_SURVIVE_LIMIT:-60}" setsid "@/$_survive_name" "$@" \
+        </dev/null >"$_survive_log" 2>&1
+)
+
+# sr_survive NAME [ARGUMENT…]: both; fails when the daemon does not start.
+sr_survive() {
+    sr_survivor "$1"
+    printf '%s\n' "$*" >"$SR_RUN/command"
     _survive_status=0
-    (
-        cd "$SR_RUN/survivors" || exit
-        exec "$SR_TIMEOUT" -k 5 "${SR_SURVIVE_LIMIT:-60}" setsid "@/$_survive_name" "$@" \
-            </dev/null >"$SR_RUN/$_survive_name.log" 2>&1
-    ) || _survive_status=$?
+    sr_try_survive "$@" || _survive_status=$?
     if [ "$_survive_status" -ne 0 ]; then
-        tail -n 8 "$SR_RUN/$_survive_name.log" >&2
-        sr_fail "$_survive_name did not start (status $_survive_status)"
+        tail -n 8 "$SR_RUN/${SR_SURVIVE_LOG:-$1}.log" >&2
+        sr_fail "$1 did not start (status $_survive_status)"
     fi
 }
 

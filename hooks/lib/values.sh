@@ -27,6 +27,8 @@ _sr_values_merge() {
             name = at ? substr($0, 1, at - 1) : $0
             value = at ? substr($0, at + 1) : ""
         }
+        # The word of OSR for: as the cluster file says.
+        source == "cmdline" && name == "ip" && value == "cluster" { next }
         source == "cmdline" {
             count = split(takers[name], list, " ")
             for (i = 1; i <= count; i++) {

@@ -31,7 +31,6 @@ def parse(machine: Machine, text: str) -> dict[str, str] | str:
         ("none", {"method": "off"}),
         ("auto6", {"method": "auto6"}),
         ("ibft", {"method": "ibft"}),
-        ("cluster", {"method": "cluster"}),
         ("eth1:none", {"method": "none", "device": "eth1"}),
         ("eth1:auto:9000", {"method": "auto6", "device": "eth1", "mtu": "9000"}),
         ("52-54-00-00-00-01:dhcp6", {"method": "dhcp6", "device": "52-54-00-00-00-01"}),
@@ -96,6 +95,11 @@ def lease(machine: Machine, event: str = "bound", **answer: str) -> None:
     assert found.returncode == 0, found.stderr
 
 
+def leased(machine: Machine) -> str | None:
+    path = machine.run_dir / "net/dhcp.eth0"
+    return path.read_text().rstrip("\n") if path.exists() else None
+
+
 GOOD = {"interface": "eth0", "ip": "10.0.0.5", "subnet": "255.255.0.0"}
 
 
@@ -105,7 +109,7 @@ def test_a_lease_is_used(machine: Machine) -> None:
         "ip addr replace 10.0.0.5/16 dev eth0",
         "ip route replace default via 10.0.0.1 dev eth0",
     ]
-    assert machine.state("DHCP_ADDRESS") == "10.0.0.5/16"
+    assert leased(machine) == "10.0.0.5/16"
     assert (
         machine.root / "etc/resolv.conf"
     ).read_text() == "nameserver 10.0.0.3\nnameserver 10.0.0.4\n"
@@ -118,7 +122,7 @@ def test_a_lease_is_used(machine: Machine) -> None:
 )  # fmt: skip
 def test_an_address_that_is_none_changes_nothing(machine: Machine, answer: dict[str, str]) -> None:
     lease(machine, **{**GOOD, **answer})
-    assert (machine.calls, machine.state("DHCP_ADDRESS")) == ([], None)
+    assert (machine.calls, leased(machine)) == ([], None)
 
 
 def test_the_rest_of_a_hostile_answer_is_left_out(machine: Machine) -> None:
@@ -143,3 +147,53 @@ def test_the_address_stays_when_the_lease_does_not(machine: Machine, event: str)
     lease(machine, **GOOD)
     lease(machine, event, interface="eth0")
     assert len(machine.calls) == 1
+
+
+def test_only_one_default_route_comes_first(machine: Machine) -> None:
+    lease(machine, **GOOD, router="10.0.0.1")
+    lease(machine, **{**GOOD, "interface": "eth1"}, router="10.0.0.9")
+    assert machine.calls[-1] == "ip route replace default via 10.0.0.9 dev eth1 metric 1024"
+
+
+def test_classless_routes_count_before_routers_and_each_is_checked(machine: Machine) -> None:
+    routes = "10.1.0.0/16 10.0.0.7 x/8 10.0.0.7 10.2.0.0/16 -x 10.3.0.0/16 0.0.0.0 10.4.0.0/16"
+    lease(machine, **GOOD, router="10.0.0.1", staticroutes=routes)
+    assert machine.calls[1:] == [
+        "ip route replace 10.1.0.0/16 via 10.0.0.7 dev eth0",
+        "ip route replace 10.3.0.0/16 dev eth0",
+    ]
+
+
+def test_routes_without_end_are_cut_off(machine: Machine) -> None:
+    routes = " ".join(f"10.1.{number}.0/24 10.0.0.7" for number in range(100))
+    lease(machine, **GOOD, staticroutes=routes)
+    assert len(machine.calls) == 1 + 64
+
+
+@pytest.mark.parametrize(
+    ("mtu", "used"),
+    [("9000", True), ("576", True), ("575", False), ("68", False), ("65536", False), ("-1", False),
+     ("1e3", False), ("1500; reboot", False)],
+)  # fmt: skip
+def test_the_servers_mtu(machine: Machine, mtu: str, used: bool) -> None:
+    lease(machine, **GOOD, mtu=mtu)
+    assert (f"ip link set eth0 mtu {mtu}" in machine.calls) == used
+
+
+def test_the_cluster_files_mtu_and_name_servers_stand(machine: Machine) -> None:
+    given = {"SR_NETWORK_MTU": "1400", "SR_NETWORK_PEERDNS": "0"}
+    lease(machine, **GOOD, mtu="9000", dns="10.0.0.3", **given)
+    assert machine.calls == ["ip addr replace 10.0.0.5/16 dev eth0"]
+    assert not (machine.root / "etc/resolv.conf").exists()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"])
+def test_addresses_that_no_machine_can_have(machine: Machine, address: str) -> None:
+    lease(machine, **{**GOOD, "ip": address})
+    assert (machine.calls, leased(machine)) == ([], None)
+
+
+@pytest.mark.parametrize("mask", ["0.0.0.0", "128.0.0.0", "254.0.0.0", "64"])
+def test_a_mask_that_would_swallow_the_world_is_not_used(machine: Machine, mask: str) -> None:
+    lease(machine, **{**GOOD, "subnet": mask})
+    assert machine.calls == ["ip addr replace 10.0.0.5/24 dev eth0"]

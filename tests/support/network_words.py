@@ -23,7 +23,7 @@ GOOD: dict[str, list[str]] = {
     "ifname": ["lan0:52:54:00:00:00:01", "san:AA:BB:CC:DD:EE:0F", "lan0:52-54-00-00-00-01"],
     "ipform": [
         "dhcp", "on", "any", "off", "none", "dhcp6", "auto6", "either6", "link6", "single-dhcp",
-        "ibft", "cluster", "eth0:dhcp", "eth0:none", "eth0:off", "eth0:auto6:9000", "eth0:link6",
+        "ibft", "eth0:dhcp", "eth0:none", "eth0:off", "eth0:auto6:9000", "eth0:link6",
         "eth0:dhcp:9000:52:54:00:00:00:01", "52-54-00-00-00-01:dhcp", ":::::eth1:dhcp",
         "10.0.0.5::10.0.0.1:255.255.255.0:n1:eth0:none", "10.0.0.5:::24::eth0:none:1400",
         "10.0.0.5:10.0.0.9:10.0.0.1:255.255.240.0::eth0:off:10.0.0.2:10.0.0.3:10.0.0.4",
@@ -64,7 +64,7 @@ BAD: dict[str, list[str]] = {
                "lo:52:54:00:00:00:01",
                "lan 0:52:54:00:00:00:01", "lan0:52:54:00:00:00:01:02"],
     "ipform": [
-        "rarp", "bootp", "both", "eth0:rarp", "eth0:ibft", "eth0:single-dhcp", "dhcp4",
+        "rarp", "bootp", "both", "cluster", "eth0:rarp", "eth0:ibft", "eth0:single-dhcp", "dhcp4",
         "eth 0:dhcp",
         "../eth0:dhcp", "-x:dhcp", "a-name-that-is-too-long:dhcp", "10.0.0.5:::::eth0:none",
         "10.0.0.5:::255.0.255.0::eth0:none", "10.0.0.5:::33::eth0:none",

@@ -32,7 +32,7 @@ def parse_ipform(raw: str) -> str:
     [:MTU[:MAC]] behind. Raises ValueError with a sentence.
     """
     if ":" not in raw:
-        return raw if raw == "cluster" else _method(raw, alone=True)
+        return _method(raw, alone=True)
     first, rest = cut_field(raw)
     if first and not _is_ip(first):
         return _device_form(raw, first, rest)

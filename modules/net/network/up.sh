@@ -1,58 +1,30 @@
 #!/bin/sh
-# Bring up the network. What to do comes, in this order, from ip= on the kernel's command line,
-# the node's address in the cluster file, the option address, or else DHCP.
+# Bring up the network: links first (names, bonds, VLANs, bridges), then addresses, all begun
+# before any is waited for, then routes. What to do comes from ip= on the kernel's command line, or
+# else from the node's address and the option `ip` together, or else is DHCP.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
-# shellcheck source=hooks/lib/ip.sh
-. "$SR_LIB/ip.sh"
+# shellcheck source=hooks/lib/addresses.sh
+. "$SR_LIB/addresses.sh"
+
+wishes='' # METHOD:IF,IF… of all that was begun, in order
 
 reject_others() {
-    for _other_name in bond vlan bridge team ifname rd.route; do
-        if sr_cmdline "$_other_name" >/dev/null; then
-            sr_fail "the kernel parameter $_other_name= is not supported by this image" \
-                "use ip= with a plain interface, or configure it on the switch"
-        fi
-    done
+    if sr_cmdline team >/dev/null; then
+        sr_fail "team= needs a daemon that distributions no longer ship" \
+            "use bond=, whose modes cover the same: team's runner activebackup is mode=active-backup, lacp is 802.3ad"
+    fi
 }
 
-# Print the names of the machine's network cards: what has a device behind it.
-cards() {
-    for _card_path in "$SR_SYS"/class/net/*/device; do
-        [ -e "$_card_path" ] || continue
-        _card_path=${_card_path%/device}
-        printf '%s\n' "${_card_path##*/}"
-    done
-}
-
-# Print the first card that has one of the MAC addresses $1 (commas between).
-card_by_mac() {
-    for _mac_card in $(cards); do
-        read -r _mac_own <"$SR_SYS/class/net/$_mac_card/address" || continue
-        case ,$1, in
-            *",$_mac_own,"*)
-                printf '%s\n' "$_mac_card"
-                return 0
-                ;;
-        esac
-    done
-    return 1
-}
-
-has_card() {
-    [ -d "$SR_SYS/class/net/$1" ]
-}
-
-has_link() {
-    read -r _link_state <"$SR_SYS/class/net/$1/carrier" && [ "$_link_state" = 1 ]
-} 2>/dev/null
-
-# Set $chosen to the first card with a link.
-first_link() {
-    for chosen in $(cards); do
-        has_link "$chosen" && return 0
-    done
-    return 1
+# dracut's bare words stand for whole sentences.
+add_bare_words() {
+    if _bare_word=$(sr_cmdline bond) && [ -z "$_bare_word" ]; then
+        SR_NETWORK_BOND=bond0:eth0,eth1:mode=balance-rr
+    fi
+    if _bare_word=$(sr_cmdline bridge) && [ -z "$_bare_word" ]; then
+        SR_NETWORK_BRIDGE=br0:eth0
+    fi
 }
 
 bootif_mac() {
@@ -65,113 +37,284 @@ bootif_mac() {
     printf '%s\n' "$_bootif"
 }
 
-# Set $chosen to the interface to use.
-choose_interface() {
-    chosen=$SR_NETWORK_INTERFACE
-    [ -z "$chosen" ] || return 0
-    chosen=$(card_by_mac "$(sr_get NODE_MACS -)") && return 0
-    if [ -n "$SR_NETWORK_BOOTIF" ]; then
-        _choose_mac=$(bootif_mac)
-        chosen=$(card_by_mac "$_choose_mac") && return 0
-        sr_fail "no card has the MAC address of BOOTIF ($_choose_mac)" \
-            "the machine's cards: $(cards | tr '\n' ' '); is the driver in the image?"
+# Print the cards that may lead to the storage when no interface was named, one a line: the
+# node's own, of those the one that booted, or else that one, or else all.
+candidates() {
+    _cand_boot=
+    if [ -n "$SR_NETWORK_BOOTIF" ] && [ "$SR_NETWORK_USE_BOOTIF" = 1 ]; then
+        _cand_boot=$(bootif_mac) || exit 1
     fi
-    for _choose_card in $(cards); do
-        sr_run ip link set "$_choose_card" up || :
+    if _cand_own=$(sr_cards_by_mac "$(sr_get NODE_MACS -)"); then
+        if [ -n "$_cand_boot" ]; then
+            for _cand_card in $(sr_cards_by_mac "$_cand_boot"); do
+                case "
+$_cand_own
+" in
+                    *"
+$_cand_card
+"*) _cand_own=$_cand_card ;;
+                esac
+            done
+        fi
+        printf '%s\n' "$_cand_own"
+    elif [ -n "$_cand_boot" ]; then
+        sr_cards_by_mac "$_cand_boot" ||
+            sr_fail "no card has the MAC address of BOOTIF ($_cand_boot)" \
+                "the machine's cards: $(sr_cards_shown); is the driver in the image?"
+    else
+        sr_cards
+    fi
+}
+
+any_card() {
+    [ -n "$(sr_cards)" ]
+}
+
+# Set $chosen to the interfaces to use (commas between), brought up: the one that is named, or
+# the candidates, each replaced by the bond or bridge that it is a part of.
+choose() {
+    if [ -n "${1:-$SR_NETWORK_INTERFACE}" ]; then
+        sr_need_nic "${1:-$SR_NETWORK_INTERFACE}"
+        sr_top "$nic"
+        chosen=$nic
+    else
+        sr_wait_for "$SR_NETWORK_NIC_TIMEOUT" "a network card" any_card ||
+            sr_fail "this machine has no network card" "is its driver in the image?"
+        _choose_cards=$(candidates) || exit 1
+        chosen=
+        for _choose_card in $_choose_cards; do
+            sr_top "$_choose_card"
+            case ,$chosen, in
+                *",$nic,"*) ;;
+                *) chosen=${chosen:+$chosen,}$nic ;;
+            esac
+        done
+    fi
+    for _choose_card in $(printf '%s' "$chosen" | tr , ' '); do
+        [ -z "$ip_mac" ] || sr_run ip link set "$_choose_card" address "$ip_mac"
+        [ -z "${ip_mtu:-$SR_NETWORK_MTU}" ] || sr_set_mtu "$_choose_card" "${ip_mtu:-$SR_NETWORK_MTU}"
+        sr_run ip link set "$_choose_card" up
     done
-    sr_wait_for "$SR_NETWORK_CARRIER_TIMEOUT" "a network card with a link" first_link ||
-        sr_fail "no network card has a link" \
-            "the machine's cards: $(cards | tr '\n' ' '); is a cable plugged in, is the driver in the image?"
 }
 
-# link_up INTERFACE [MTU]
-link_up() {
-    sr_check_interface "$1" || sr_fail "no interface can be named '$1'"
-    sr_wait_for "$SR_CORE_NIC_TIMEOUT" "the interface $1" has_card "$1" ||
-        sr_fail "there is no interface $1" "the machine's cards: $(cards | tr '\n' ' ')"
-    if [ -n "${2:-$SR_NETWORK_MTU}" ]; then
-        sr_run ip link set "$1" mtu "${2:-$SR_NETWORK_MTU}"
+# Narrow $chosen to the first of the interfaces that has a link: a static address is one's.
+choose_link() {
+    case $chosen in
+        *,*) ;;
+        *) return 0 ;;
+    esac
+    sr_wait_for "$SR_NETWORK_CARRIER_TIMEOUT" "a network card with a link" link_among ||
+        sr_fail "no network card has a link ($chosen)" "is a cable plugged in, is the switch's port up?"
+    chosen=$linked
+}
+
+link_among() {
+    for linked in $(printf '%s' "$chosen" | tr , ' '); do
+        ! sr_has_link "$linked" || return 0
+    done
+    return 1
+}
+
+# Print the option `gateway` where it is meant: by a static address of its version of IP that came
+# without one, on the interface that has or gets the default route.
+gateway_of() {
+    if [ -z "$SR_NETWORK_GATEWAY" ] || ! sr_same_family "$1" "$SR_NETWORK_GATEWAY"; then
+        return 0
     fi
-    sr_run ip link set "$1" up
-    sr_wait_for "$SR_NETWORK_CARRIER_TIMEOUT" "a link on $1" has_link "$1" ||
-        sr_fail "$1 has no link" "is its cable plugged in, is the switch's port up?"
+    _gateway_family=4
+    sr_check_ip4 "${1%%/*}" || _gateway_family=6
+    sr_owns_default "$chosen" "$_gateway_family" || return 0
+    printf '%s\n' "$SR_NETWORK_GATEWAY"
 }
 
-# use_static INTERFACE ADDRESS/PREFIX [GATEWAY]
-use_static() {
-    sr_run ip addr replace "$2" dev "$1"
-    if [ -n "${3:-}" ]; then
-        sr_run ip route replace default via "$3" dev "$1"
+# begin METHOD [ADDRESS/PREFIX [GATEWAY]]: on $chosen.
+begin() {
+    [ "$1" != static ] || choose_link
+    for _begin_nic in $(printf '%s' "$chosen" | tr , ' '); do
+        printf '%s\n' "$_begin_nic" >>"$SR_NET_STATE/used"
+        case $1 in
+            static) sr_static "$_begin_nic" "$2" "${3:-$(gateway_of "$2")}" ;;
+            dhcp | single-dhcp) sr_dhcp_begin "$_begin_nic" ;;
+            auto6) sr_v6_on "$_begin_nic" ;;
+            dhcp6 | either6)
+                sr_v6_on "$_begin_nic"
+                sr_dhcp6_begin "$_begin_nic" "$1"
+                ;;
+        esac
+    done
+    [ "$1" = none ] || wishes="$wishes $1:$chosen"
+}
+
+# --- what was asked for -----------------------------------------------------------------------
+
+# Is the node's own address, $main, already in one of the forms, or one of these for its interface?
+covered() {
+    set -f
+    for _cover_form in $SR_NETWORK_IP; do
+        sr_ip_parse "$_cover_form" || continue
+        if [ "$ip_address" = "${main%%/*}" ] ||
+            { [ -n "$ip_device" ] && [ "$ip_device" = "$SR_NETWORK_INTERFACE" ]; }; then
+            set +f
+            return 0
+        fi
+    done
+    set +f
+    return 1
+}
+
+use_main() {
+    ip_mac='' ip_mtu=''
+    choose ''
+    if [ -n "$main" ]; then
+        begin static "$main"
+    else
+        begin dhcp
     fi
-    published "$1" "${2%%/*}"
-    sr_log "$1 has $2${3:+, gateway $3}"
 }
 
-# The first interface that is up is the one that later scripts hear of.
-published() {
-    [ -z "$(sr_get NET_INTERFACE '')" ] || return 0
-    sr_put NET_INTERFACE "$1"
-    sr_put NET_ADDRESS "$2"
-}
-
-# The client stays: a lease that nobody renews is somebody else's tomorrow.
-use_dhcp() {
-    SR_NET_INTERFACE=$1
-    export SR_NET_INTERFACE
-    _dhcp_tries=$(((SR_NETWORK_DHCP_TIMEOUT + 2) / 3))
-    SR_SURVIVE_LIMIT=$((SR_NETWORK_DHCP_TIMEOUT + 10))
-    sr_hint "does a DHCP server answer on $1's network? the log has what was heard"
-    sr_survive udhcpc -i "$1" -n -t "$_dhcp_tries" -T 3 -V srbuild -x "hostname:$(hostname)" \
-        -p "/run/udhcpc.$1.pid" -s "$SR_HOME/udhcpc"
-    _dhcp_address=$(sr_get "DHCP_ADDRESS" '')
-    [ -n "$_dhcp_address" ] || sr_fail "the DHCP server's answer on $1 was not usable"
-    published "$1" "${_dhcp_address%%/*}"
-    sr_log "$1 has $_dhcp_address by DHCP"
-}
-
-# One ip= parameter.
-use_parameter() {
-    sr_ip_parse "$1" || sr_fail "ip=$1: $ip_error" "see the kernel's Documentation/admin-guide/nfs/nfsroot.rst"
+# One ip= form.
+use_form() {
+    sr_ip_parse "$1" || sr_fail "ip=$1: $ip_error" "see docs/network.md, or the kernel's nfsroot.rst"
     case $ip_method in
         off) return 0 ;;
+        ibft)
+            use_ibft
+            return
+            ;;
     esac
-    if [ -n "$ip_device" ]; then
-        chosen=$ip_device
-    else
-        choose_interface
-    fi
-    if [ -n "$ip_mac" ]; then
-        has_card "$chosen" && sr_run ip link set "$chosen" address "$ip_mac"
-    fi
-    link_up "$chosen" "$ip_mtu"
+    choose "$ip_device"
     for _use_server in $ip_dns; do
-        printf 'nameserver %s\n' "$_use_server" >>"$SR_ROOT/etc/resolv.conf"
+        sr_nameserver "$_use_server"
     done
-    if [ "$ip_method" = dhcp ]; then
-        use_dhcp "$chosen"
-    else
-        use_static "$chosen" "$ip_address/$ip_prefix" "${ip_gateway:-$SR_NETWORK_GATEWAY}"
+    case $ip_method in
+        static) begin static "$ip_address/$ip_prefix" "$ip_gateway" ;;
+        *) begin "$ip_method" ;;
+    esac
+}
+
+ibft_value() {
+    [ -r "$ibft/$1" ] || return 1
+    read -r _ibft_value <"$ibft/$1" && [ -n "$_ibft_value" ] && printf '%s\n' "$_ibft_value"
+}
+
+# The firmware's own boot interfaces (Documentation/ABI/testing/sysfs-ibft). Its table is only as
+# good as who wrote it: every value is checked.
+use_ibft() {
+    [ -d "$SR_SYS/firmware/ibft" ] || sr_run modprobe -q iscsi_ibft || :
+    _ibft_done=0
+    for ibft in "$SR_SYS"/firmware/ibft/ethernet*; do
+        _ibft_mac=$(ibft_value mac | tr 'A-F' 'a-f') || continue
+        sr_check_mac "$_ibft_mac" || continue
+        sr_find_nic "$(printf '%s' "$_ibft_mac" | tr : -)" || continue
+        _ibft_vlan=$(ibft_value vlan) || _ibft_vlan=0
+        if [ "$_ibft_vlan" != 0 ]; then
+            sr_make_vlan "$nic.$_ibft_vlan:$nic"
+            nic=$vlan_name
+        fi
+        ip_mac='' ip_mtu=''
+        choose "$nic"
+        use_ibft_address
+        _ibft_done=1
+    done
+    [ "$_ibft_done" = 1 ] || sr_fail "the firmware names no boot interface that this machine has (iBFT)" \
+        "is iSCSI boot on in the firmware, and the kmod iscsi_ibft in the image?"
+}
+
+use_ibft_address() {
+    for _ibft_dns in primary-dns secondary-dns; do
+        _ibft_dns=$(ibft_value "$_ibft_dns") || continue
+        sr_check_ip "$_ibft_dns" || continue
+        case $_ibft_dns in
+            0.0.0.0 | ::) ;;
+            *) sr_nameserver "$_ibft_dns" ;;
+        esac
+    done
+    _ibft_dhcp=$(ibft_value dhcp) || _ibft_dhcp=0.0.0.0
+    _ibft_address=$(ibft_value ip-addr) || _ibft_address=
+    if [ "$_ibft_dhcp" != 0.0.0.0 ] || ! sr_check_ip "$_ibft_address"; then
+        begin dhcp
+        return
     fi
+    _ibft_prefix=$(sr_mask_to_prefix "$(ibft_value subnet-mask || ibft_value prefix-len)") ||
+        sr_fail "the firmware's boot interface has no netmask (${ibft##*/} of the iBFT)"
+    _ibft_gateway=$(ibft_value gateway) && sr_check_ip "$_ibft_gateway" || _ibft_gateway=
+    case $_ibft_gateway in
+        0.0.0.0 | ::) _ibft_gateway= ;;
+    esac
+    begin static "$_ibft_address/$_ibft_prefix" "$_ibft_gateway"
+}
+
+# --- the end ----------------------------------------------------------------------------------
+
+# A named interface must be ready; of several others one must, and the rest has $SR_NETWORK_REST_TIMEOUT
+# seconds more: a path that is down is no reason not to boot on the other.
+wait_for_all() {
+    for _wait_wish in $wishes; do
+        set -- "$@" "$_wait_wish"
+    done
+    [ "$#" -gt 0 ] || return 0
+    # Before the dearest timeouts are over nothing is lost.
+    _wait_all=$((SR_NETWORK_CARRIER_TIMEOUT + SR_NETWORK_DHCP_TIMEOUT * SR_NETWORK_DHCP_RETRY))
+    sr_hint "are the cables in, is the switch's port up, does a server answer there? the logs are in $SR_RUN/udhcpc.*"
+    if [ -n "$SR_NETWORK_INTERFACE" ]; then
+        sr_wait_for "$_wait_all" "$1" sr_any_ready "$1" || sr_fail "no network: $(sr_why_not "$1")"
+    else
+        sr_wait_for "$_wait_all" "the network ($*)" sr_one_ready "$@" ||
+            sr_fail "no network: $(for _wait_wish; do sr_why_not "$_wait_wish"; done)"
+    fi
+    sr_wait_for "$SR_NETWORK_REST_TIMEOUT" "the other interfaces" sr_all_ready "$@" || :
+    for _wait_wish; do
+        if sr_any_ready "$_wait_wish"; then
+            settled "$_wait_wish"
+        else
+            sr_warn "going on without it: $(sr_why_not "$_wait_wish")"
+        fi
+    done
+}
+
+# settled WISH: $ready has $found. The first of all is the one that later scripts hear of.
+settled() {
+    sr_log "$ready has $found (${1%%:*})"
+    if [ -z "$(sr_get NET_INTERFACE '')" ]; then
+        sr_put NET_INTERFACE "$ready"
+        sr_put NET_ADDRESS "$found"
+    fi
+    [ "${1%%:*}" = single-dhcp ] || return 0
+    for _settled_other in $(printf '%s' "${1#*:}" | tr , ' '); do
+        [ "$_settled_other" = "$ready" ] || sr_dhcp_end "$_settled_other"
+    done
 }
 
 reject_others
+add_bare_words
+mkdir -p "$SR_NET_STATE"
+rm -f "$SR_NET_STATE/used" "$SR_NET_STATE/default4" "$SR_NET_STATE/default6"
 sr_run ip link set lo up
 for server in $SR_NETWORK_NAMESERVER; do
-    printf 'nameserver %s\n' "$server" >>"$SR_ROOT/etc/resolv.conf"
+    sr_nameserver "$server"
 done
-address=$(sr_get NODE_ADDRESS "$SR_NETWORK_ADDRESS")
-if [ -n "$SR_NETWORK_IP" ]; then
-    set -f
-    for parameter in $SR_NETWORK_IP; do
-        use_parameter "$parameter"
+sr_make_links
+if [ -n "$SR_NETWORK_INTERFACE" ]; then
+    # Told otherwise: the default route is this one's, whoever answers first.
+    sr_need_nic "$SR_NETWORK_INTERFACE"
+    sr_top "$nic"
+    for family in 4 6; do
+        printf '%s\n' "$nic" >"$SR_NET_STATE/default$family"
     done
-    set +f
-else
-    choose_interface
-    link_up "$chosen"
-    if [ -n "$address" ]; then
-        use_static "$chosen" "$address" "$SR_NETWORK_GATEWAY"
-    else
-        use_dhcp "$chosen"
-    fi
 fi
+main=$(sr_get NODE_ADDRESS "$SR_NETWORK_ADDRESS")
+if [ -z "$SR_NETWORK_IP" ]; then
+    use_main
+elif ! sr_cmdline ip >/dev/null && [ -n "$main" ] && ! covered; then
+    use_main
+fi
+set -f
+for parameter in $SR_NETWORK_IP; do
+    set +f
+    use_form "$parameter"
+done
+set +f
+wait_for_all
+for parameter in $SR_NETWORK_ROUTE; do
+    sr_add_route "$parameter"
+done
