@@ -11,6 +11,7 @@ from typing import cast
 from srbuild.errors import MissingInputError, SrbuildError, VerifyError, raise_all
 from srbuild.formats.kmodfile import Unpack, UnpackError, unpack
 from srbuild.host.sysroot import identity
+from srbuild.host.unpacked import UNPACKED
 from srbuild.manifest import File
 from srbuild.records import Stored
 
@@ -65,15 +66,22 @@ def read_source(file: File, buffer: memoryview) -> Iterator[memoryview]:
 def unpack_source(file: File, buffer: memoryview) -> bytes:
     """The whole content of a compressed file, decompressed as `file.unpack` says.
 
-    Raises what `read_source` does, and MissingInputError for damaged data.
+    What this run has unpacked before is not unpacked again. Raises what `read_source` does, and
+    MissingInputError for damaged data.
     """
+    plain = UNPACKED.get(file.identity)
+    if plain is not None:
+        check_sources((file,))
+        return plain
     packed = bytearray()
     for piece in read_source(file, buffer):  # which lies in `buffer`, as the next one will
         packed += piece
     try:
-        return unpack(bytes(packed), cast(Unpack, file.unpack))
+        plain = unpack(bytes(packed), cast(Unpack, file.unpack))
     except UnpackError as error:
         raise MissingInputError(f"{file.source}: {error}") from error
+    UNPACKED.put(file.identity, plain)
+    return plain
 
 
 def hash_source(file: File) -> Stored:

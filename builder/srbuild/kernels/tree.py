@@ -22,6 +22,7 @@ from srbuild.formats.kmodindex import (
 )
 from srbuild.formats.modinfo import ModInfo, Softdep, parse_modinfo, read_modinfo
 from srbuild.host.sysroot import Identity, Sysroot, identity
+from srbuild.host.unpacked import UNPACKED
 from srbuild.paths import HostPath, SysrootPath
 
 _MODULE_DIRS = ("/lib/modules", "/usr/lib/modules")
@@ -182,7 +183,12 @@ def load_modinfo(
     info = facts.get(known)
     if info is None:
         _, how = split_suffix(path)
-        info = parse_modinfo(unpack(sysroot.read(path), how)) if how else _read(sysroot, path)
+        if how:
+            plain = unpack(sysroot.read(path), how)
+            UNPACKED.put(known, plain)  # the writer will want it
+            info = parse_modinfo(plain)
+        else:
+            info = _read(sysroot, path)
         facts[known] = info
     return info
 
