@@ -65,7 +65,7 @@ class Option:
 
     `needs` are options of the same module that must be set where this one is. `scope` tells
     whether nodes may have values of their own; `reason` is said to the user when a required
-    option is missing.
+    option is missing. A number lies between `least` and `most`.
     """
 
     name: str = field(metadata=TABLE_KEY)
@@ -80,6 +80,8 @@ class Option:
     cmdline: tuple[CmdlineName, ...] = ()
     reason: str = ""
     needs: tuple[CmdlineName, ...] = ()
+    least: int | None = None
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -88,6 +90,8 @@ class Option:
             raise ValueError("an enum needs its choices")
         if self.choices and self.type not in {"enum", "word", "flags"}:
             raise ValueError(f"choices are for enum, word and flags, not for {self.type}")
+        if (self.least, self.most) != (None, None) and self.type not in {"int", "seconds"}:
+            raise ValueError(f"least and most are for int and seconds, not for {self.type}")
         if self.secret and self.cmdline:
             raise ValueError("a secret has no place on the kernel command line")
         if self.secret and self.default != ():
@@ -102,6 +106,10 @@ class Option:
     def parse(self, raw: object) -> str:
         """One value's normal form; ValueError with a sentence."""
         value = values.parse(self.type, raw, self.choices)
+        if self.least is not None and int(value) < self.least:
+            raise ValueError(f"{value} is less than {self.least}")
+        if self.most is not None and int(value) > self.most:
+            raise ValueError(f"{value} is more than {self.most}")
         if self.many and (not value or " " in value):
             raise ValueError(f"{value!r}: a value of a list is neither empty nor holds spaces")
         return value
@@ -190,6 +198,32 @@ class Packages:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What clusters the module can't serve; `reason` is said to the user.
+
+    `nodes` is the most that may share the root, unless the module's bool option `unless` is
+    set; `node_id` the highest number of a node, `cluster_name` a regular expression that the
+    cluster's name must match. With `address` every node needs an IPv4 address of its own.
+    """
+
+    nodes: int | None = None
+    unless: str = ""
+    node_id: int | None = None
+    cluster_name: str = ""
+    address: bool = False
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        limited = (self.nodes, self.unless, self.node_id, self.cluster_name, self.address)
+        if limited != (None, "", None, "", False) and not self.reason:
+            raise ValueError("a limit needs its reason")
+        try:
+            re.compile(self.cluster_name)
+        except re.error as error:
+            raise ValueError(f"cluster_name is no regular expression: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """A boot module.
 
@@ -212,8 +246,11 @@ class Module:
     templates: tuple[Template, ...] = field(default=(), metadata=toml_key("template"))
     run: Mapping[str, Run] = field(default_factory=dict)
     survive: Survive = Survive()
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
+        if self.limits.unless and self.limits.unless not in self.options:
+            raise ValueError(f"limits.unless: there is no option {self.limits.unless!r}")
         if self.name in self.requires:
             raise ValueError("a module can't require itself")
         if self.name in {"name", "node", "block", "fs", "container"}:

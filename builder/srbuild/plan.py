@@ -14,6 +14,7 @@ from srbuild.catalog import Catalog
 from srbuild.config.cluster import check_required
 from srbuild.config.load import Config
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.limits import check_limits
 from srbuild.paths import ImagePath, image_path
 from srbuild.requests import (
     Binary,
@@ -47,12 +48,13 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
 
     Raises ConfigError for unknown modules, for values of modules that are not in the image,
     for options that must be set and are not, and for requirements that nothing meets;
-    ConflictError for modules that exclude each other.
+    ConflictError for modules that exclude each other or can't serve the cluster.
     """
     modules = catalog.resolve(_chosen(config))
     raise_all(_stray_values(config, modules))
     if config.cluster:
         check_required(modules, config.cluster, config.values)
+        check_limits(modules, config.cluster, config.values)
     requests = (
         *_spine_requests(spine),
         *_tables(config, modules, spine),

@@ -7,7 +7,7 @@
 sr_check() {
     sr_reason=
     case $1 in
-        string | word | int | seconds | bool | endpoint | ip | cidr | mac | iqn | path | flags)
+        string | word | int | seconds | bool | endpoint | ip | cidr | mac | iqn | path | device | flags)
             "sr_check_$1" "$2"
             ;;
         enum) sr_check_word "$2" ;;
@@ -206,6 +206,17 @@ sr_check_path() {
     case $1 in
         *[[:cntrl:]]* | */../* | */..) return 1 ;;
         /*) ;;
+        *) return 1 ;;
+    esac
+}
+
+# What hooks/lib/disk.sh takes for a disk.
+sr_check_device() {
+    sr_check_string "$1" || return 1
+    case $1 in
+        /*) sr_check_path "$1" ;;
+        UUID=?* | LABEL=?* | PARTUUID=?* | PARTLABEL=?* | WWN=?* | SERIAL=?* | HCTL=?*) ;;
+        by-id/?* | by-path/?*) ;;
         *) return 1 ;;
     esac
 }

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Mounting the shared root on $SR_SYSROOT, and letting go of it again: what every file system's
 # module has in common.
+# shellcheck source=hooks/lib/disk.sh
+. "$SR_LIB/disk.sh"
 
 # Print the value of the last of the kernel parameters ro and rw; rw when there is neither.
 sr_root_access() {
@@ -13,14 +15,14 @@ sr_root_access() {
     printf '%s\n' "$_access"
 }
 
-# sr_root_device [PATH]: set $device to PATH or, without, to what the block modules attached, and
-# wait for it.
+# sr_root_device [DISK]: set $device to the device node of DISK, written in any form that disk.sh
+# knows, or without it of what the block modules attached; wait for it.
 sr_root_device() {
     device=${1:-$(sr_get ROOT_DEVICE '')}
     if [ -z "$device" ]; then
         sr_fail "no device is named for the root" "give device under [fs] in the cluster file, or root=/dev/…"
     fi
-    sr_wait_for 30 "the device $device" test -e "$device"
+    sr_disk_await 30 "$device"
 }
 
 # sr_root_mount SECONDS TYPE SOURCE OPTIONS [COMMAND…]: mount the root, by `mount` or by COMMAND in

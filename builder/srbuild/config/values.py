@@ -3,7 +3,7 @@
 A value ends up in shell variables, in rendered configuration and on lines of the form
 `VARIABLE=value`, and it may come from the network (the kernel's command line, DHCP). So no
 value holds anything but printable characters and single spaces inside, and every type but
-`string` and `path` is a single word.
+`string`, `path` and `device` is a single word.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ OptionType: TypeAlias = Literal[
     "mac",
     "iqn",
     "path",
+    "device",
     "flags",
     "nic",
     "bond",
@@ -54,6 +55,9 @@ _SECONDS = re.compile(r"([0-9]{1,10})(s|m|h|)")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _IQN = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9-]+(\.[a-z0-9-]+)*(:[a-z0-9.:-]+)?")
 _EUI = re.compile(r"eui\.[0-9a-f]{16}")
+_DEVICE = re.compile(
+    r"(UUID|PARTUUID|WWN|SERIAL)=\S+|(PART)?LABEL=\S.*|HCTL=\d+:\d+:\d+:\d+(-part\d+)?|by-(id|path)/\S+"
+)
 _NAA = re.compile(r"naa\.([0-9a-f]{16}|[0-9a-f]{32})")
 
 
@@ -186,6 +190,18 @@ def _path(raw: str) -> str:
     return "/" + posixpath.normpath(raw).lstrip("/")
 
 
+def _device(raw: str) -> str:
+    """A disk, as hooks/lib/disk.sh finds it: a path, KEY=VALUE, or the name of a link of udev's."""
+    if raw.startswith("/"):
+        return _path(raw)
+    if not _DEVICE.fullmatch(raw):
+        raise ValueError(
+            f"{raw!r} names no disk: write /dev/…, UUID=…, LABEL=…, PARTUUID=…, PARTLABEL=…, "
+            "WWN=…, SERIAL=…, HCTL=H:C:T:L, by-id/… or by-path/…"
+        )
+    return raw
+
+
 def _words(flags: str) -> list[str]:
     return [word.strip() for word in flags.split(",")] if flags else []
 
@@ -210,6 +226,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], str]]] = {
     "mac": parse_mac,
     "iqn": _iqn,
     "path": _path,
+    "device": _device,
     "flags": _flags,
     "nic": networks.parse_nic,
     "bond": networks.parse_bond,

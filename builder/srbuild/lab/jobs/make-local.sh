@@ -1,0 +1,12 @@
+# Make a file system of the type $1 with the label $2 on /dev/vda, and fill it with the lab's root.
+sh -eu /lab/jobs/release.sh
+case $1 in
+    ext4) mkfs.ext4 -q -L "$2" /dev/vda ;;
+    *) "mkfs.$1" -q -L "$2" /dev/vda ;;
+esac
+modprobe "$1"
+mkdir -p /run/lab.root
+mount -t "$1" /dev/vda /run/lab.root
+sh -eu /lab/jobs/fill-root.sh /run/lab.root
+umount /run/lab.root
+sync
