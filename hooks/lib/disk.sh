@@ -23,7 +23,7 @@ sr_disk_await() {
             "the disks that are here stand above: correct the name, or is the disk's driver not in the image?"
     fi
     device=$_seen_device
-    sr_log "the disk $2 is $device"
+    [ "$device" = "$2" ] || sr_log "the disk $2 is $device"
 }
 
 # _sr_disk_spec TEXT: print how TEXT names a disk, in one of the forms /…, ID=, PATH=, UUID=, …
@@ -144,7 +144,7 @@ _sr_disk_by_content() {
 
 # UUIDs are the same in upper case and without hyphens (as OCFS2's tools write them).
 _sr_disk_bare() {
-    printf '%s\n' "$1" | tr 'A-F' 'a-f' | tr -d '-'
+    printf '%s\n' "$1" | tr '[:upper:]' '[:lower:]' | tr -d '-'
 }
 
 # sr_disk_fact NAME KEY: print what blkid finds on the device NAME: its TYPE, UUID, LABEL,
@@ -205,7 +205,7 @@ sr_disk_whole() {
 # World wide names as text on stdin → lower-case, without what says of which kind they are; the
 # 3 before a 16-byte one is multipath's.
 _sr_disk_wwn() {
-    tr 'A-F' 'a-f' | sed 's/^wwn-//; s/^naa\.//; s/^eui\.//; s/^uuid\.//; s/^0x//; s/^3\([0-9a-f]\{32\}\)$/\1/; s/^3\([0-9a-f]\{16\}\)$/\1/'
+    tr '[:upper:]' '[:lower:]' | sed 's/^wwn-//; s/^naa\.//; s/^eui\.//; s/^uuid\.//; s/^0x//; s/^3\([0-9a-f]\{32\}\)$/\1/; s/^3\([0-9a-f]\{16\}\)$/\1/'
 }
 
 # Print the world wide name of the disk $1 as the kernel has it: naa.… eui.… t10.… uuid.…
@@ -298,8 +298,8 @@ _sr_disk_PATH() {
             printf 'pci-%s-sas-%s-lun-%s\n' "$_path_pci" \
                 "$(cat "$SR_SYS/class/sas_device/${_path_port%%/*}/sas_address")" "${_path_unit##*:}"
             ;;
-        */virtio[0-9]*/block/*) printf 'pci-%s\nvirtio-pci-%s\n' "$_path_pci" "$_path_pci" ;;
         */host[0-9]*/target*) _sr_disk_scsi_path ;;
+        */virtio[0-9]*/block/*) printf 'pci-%s\nvirtio-pci-%s\n' "$_path_pci" "$_path_pci" ;;
     esac
 }
 
@@ -322,10 +322,10 @@ sr_disk_list() {
     _sr_disk_names | while IFS= read -r _list_name; do
         printf '  %s/%s' "$SR_DEV" "$_list_name"
         if [ ! -e "$SR_SYS/class/block/$_list_name/partition" ]; then
-            for _list_kind in WWN SERIAL; do
-                _list_value=$("_sr_disk_$_list_kind" "$_list_name" | head -n 1)
-                [ -z "$_list_value" ] || printf ' %s=%s' "$_list_kind" "$_list_value"
-            done
+            _list_value=$(_sr_disk_wwid "$_list_name" | head -n 1)
+            [ -z "$_list_value" ] || printf ' WWN=%s' "$_list_value"
+            _list_value=$(_sr_disk_SERIAL "$_list_name" | head -n 1)
+            [ -z "$_list_value" ] || printf ' SERIAL=%s' "$_list_value"
         fi
         for _list_kind in TYPE LABEL UUID PARTUUID; do
             _list_value=$(sr_disk_fact "$_list_name" "$_list_kind")

@@ -39,6 +39,13 @@ def test_a_global_heartbeat(boot: Boot) -> None:
 
 
 @pytest.mark.matrix
+def test_the_user_stack(boot: Boot) -> None:
+    result = boot("ocfs2-scsi-user-stack")
+    both_read_each_other(result)
+    assert "cluster_stack=pcmk" in consoles(result)
+
+
+@pytest.mark.matrix
 def test_the_survivor_goes_on_and_keeps_what_both_wrote(boot: Boot) -> None:
     result = boot("ocfs2-scsi-node-killed")
     print(f"blocked for {result.proof['blocked_s']} s")

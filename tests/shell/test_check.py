@@ -25,6 +25,7 @@ GOOD = {
     "iqn": ["iqn.2026-01.lab:root", "iqn.2001-04.com.example", "eui.02004567a425678d",
             "naa.52004567ba64678d", "naa.62004567ba64678d0123456789abcdef"],
     "path": ["/", "/dev/sda", "/a b", "/..a/b.."],
+    "device": ["/dev/sda", "LABEL=a b", "UUID=1", "WWN=0x5", "HCTL=0:0:0:1", "by-path/pci-1"],
     "flags": ["", "noatime", "noatime,data=ordered"],
     **network_words.GOOD,
 }  # fmt: skip
@@ -49,6 +50,7 @@ BAD = {
             "eui.02004567a425678g", "naa.123", "iqn.2026-01.lab:$(reboot)",
             "iqn.2026-01." + "a" * 220],
     "path": ["", "a", "./a", "/a/../b", "/..", "..", "/a\nb", "/a\x1b"],
+    "device": ["", "sda", "label=a", "LABEL=", "by-id/", "/a/../b", "LABEL=a\nb", "LABEL=\x1b"],
     "flags": [",", "a,", ",a", "a,,b", "a b"],
     **network_words.BAD,
 }  # fmt: skip

@@ -54,6 +54,11 @@ GOOD = [
     ("iqn", "naa.62004567BA64678D0123456789ABCDEF", "naa.62004567ba64678d0123456789abcdef"),
     ("path", "//etc/./a b/", "/etc/a b"),
     ("path", "/", "/"),
+    ("device", "//dev/sda/", "/dev/sda"),
+    ("device", "LABEL=my root", "LABEL=my root"),
+    ("device", "WWN=0x5000C500", "WWN=0x5000C500"),
+    ("device", "HCTL=0:0:1:12-part3", "HCTL=0:0:1:12-part3"),
+    ("device", "by-id/wwn-0x1", "by-id/wwn-0x1"),
     ("flags", "noatime, data=ordered", "noatime,data=ordered"),
     ("flags", "", ""),
 ]  # fmt: skip
@@ -127,6 +132,14 @@ BAD = [
     ("iqn", "naa.62004567ba64678d01234567"),
     ("iqn", "root"),
     ("path", "etc/passwd"),
+    ("device", "sda"),
+    ("device", "label=root"),
+    ("device", "LABEL="),
+    ("device", "UUID=a b"),
+    ("device", "HCTL=0:0:1"),
+    ("device", "by-id/"),
+    ("device", "/dev/../etc/passwd"),
+    ("device", ""),
     ("path", "/etc/../shadow"),
     ("path", ""),
     ("flags", "a,,b"),
@@ -194,7 +207,7 @@ def test_a_normal_form_is_printable_and_stays(kind: str, raw: object) -> None:
     assert value.isprintable()
     assert value == value.strip()
     assert parse(kind, value) == value
-    if kind not in {"string", "path"}:
+    if kind not in {"string", "path", "device"}:
         assert " " not in value
 
 

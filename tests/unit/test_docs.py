@@ -97,7 +97,8 @@ def test_cluster_files_are_read(tmp_path: Path, example: Example) -> None:
     (tmp_path / "cluster.toml").write_text(example.text)
     cluster = load_cluster(tmp_path / "cluster.toml", find_modules())
     assert cluster.nodes
-    assert (cluster.fs, cluster.block) == ("gfs2", "iscsi")
+    chosen = {"ocfs2": ("ocfs2", "scsi"), "scsi": ("ocfs2", "scsi"), "local": ("ext4", "scsi")}
+    assert (cluster.fs, cluster.block) == chosen.get(example.page.stem, ("gfs2", "iscsi"))
 
 
 @pytest.mark.parametrize("example", of_kind("toml module.toml"))

@@ -101,6 +101,11 @@ check_superblock
 
 sr_hint "what the kernel said last stands above; can the nodes reach each other? all must have the same [o2cb] values"
 options=$(sr_root_access)${SR_OCFS2_OPTIONS:+,$SR_OCFS2_OPTIONS}
-# mount.ocfs2 begins the heartbeat, which takes some seconds.
-sr_root_mount "$SR_OCFS2_TIMEOUT" ocfs2 "$device" "$options" mount.ocfs2 -n
+if [ "$stack" = o2cb ]; then
+    # mount.ocfs2 begins the heartbeat, which takes some seconds.
+    sr_root_mount "$SR_OCFS2_TIMEOUT" ocfs2 "$device" "$options" mount.ocfs2 -n
+else
+    # It would look for ocfs2_controld, which the kernel does without.
+    sr_root_mount "$SR_OCFS2_TIMEOUT" ocfs2 "$device" "$options,cluster_stack=$stack" mount -i
+fi
 sr_log "it belongs to the cluster $cluster and has room for ${slots:-1} nodes"

@@ -89,6 +89,13 @@ def global_heartbeat(lab: Lab) -> None:
     share(lab, disk_spec(beat="global"), cluster_file(f"UUID={UUID}", o2cb=beat))
 
 
+def user_stack(lab: Lab) -> None:
+    """Corosync and dlm_controld in O2CB's place."""
+    more = '[corosync]\ntoken = 3000\n[fence]\nmethod = "unsafe-none"\n[[node]]'
+    head, nodes = BY_WWN.split("[o2cb]")[0], BY_WWN.split("[[node]]", 1)[1]
+    share(lab, disk_spec(beat="pcmk"), head + more + nodes)
+
+
 def _held(lab: Lab, path: HostPath) -> list[tuple[Vm, Agent]]:
     held = [
         lab.hold(N1, BY_WWN, ("n2",), disks=shared(path)),
@@ -165,6 +172,15 @@ SCENARIOS = (
     _scenario("", "two nodes share one OCFS2 root on a SCSI disk and leave it clean", two_nodes),
     _scenario(
         "-global-heartbeat", "the nodes beat on the device that the cluster names", global_heartbeat
+    ),
+    Scenario(
+        "ocfs2-scsi-user-stack",
+        "corosync and the distributed lock manager in O2CB's place",
+        "ocfs2",
+        "scsi",
+        ("lab-ocfs2",),
+        user_stack,
+        ("ocfs2-pcmk",),
     ),
     _scenario("-node-killed", "a node dies, the other goes on", node_killed),
     _scenario("-wrong-name", "a file system of another cluster is refused", wrong_name),
