@@ -21,7 +21,7 @@ def find(machine: Machine, disk: str, seconds: int = 0) -> subprocess.CompletedP
 
 
 def computer(machine: Machine) -> None:
-    """Two SCSI disks on one card, one of them with partitions, an NVMe, a SATA and a virtio disk."""
+    """Two SCSI disks on one card, one with partitions; an NVMe, a SATA, an FC, a virtio disk."""
     add_disk(
         machine, "sda", content={"TYPE": "ext4", "UUID": UUID, "LABEL": r"my\ root\$x"},
         wwid=NAA, serial="ROOT  ",

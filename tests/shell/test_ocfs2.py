@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from support.disks import add_disk
 from support.shells import Machine
 
 PATIENCE = {
@@ -163,8 +164,6 @@ def test_a_second_attempt_registers_nothing_again(machine: Machine) -> None:
 
 
 def test_a_global_heartbeat_begins_last(machine: Machine) -> None:
-    from support.disks import add_disk
-
     add_disk(machine, "sda", content={"UUID": "5eedface-5eed"})
     found = start(machine, SR_O2CB_HEARTBEAT_DEVICE="5EEDFACE5EED")
     assert found.returncode == 0, found.stderr

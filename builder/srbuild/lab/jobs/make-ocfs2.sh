@@ -15,7 +15,7 @@ mkfs.ocfs2 -q -T datafiles -L root -U 5EEDFACE5EEDFACE5EEDFACE5EEDFACE -N "$2" -
 at=$((2 * 4096 + 0xe0))
 features=$(dd if=/dev/vda bs=1 skip=$at count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
 set_features() {
-    printf "\\$(printf %03o "$1")" | dd of=/dev/vda bs=1 seek=$at conv=notrunc 2>/dev/null
+    printf '%b' "\\0$(printf %03o "$1")" | dd of=/dev/vda bs=1 seek=$at conv=notrunc 2>/dev/null
     blockdev --flushbufs /dev/vda
 }
 modprobe ocfs2

@@ -1,7 +1,7 @@
 # On a node's root: write on a file and in a directory that the nodes share, so that the locks on
 # them have to come here.
 echo "$(hostname) $(cut -d ' ' -f 1 /proc/uptime)" >>/shared
-echo "$(hostname)" >"/seen/.$(hostname)"
+hostname >"/seen/.$(hostname)"
 mkdir -p "/shared.d"
 touch "/shared.d/$(hostname)"
 sync

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from srbuild.lab.disk import DiskSpec
@@ -130,7 +129,7 @@ def reserved(lab: Lab) -> None:
     with lab.step("n2 boots and stops at storage"):
         second = lab.start(N2, cluster(N2), ())
         words = (
-            f"is reserved by the key {KEY}",
+            f"reserved by the key {KEY}",
             "Write Exclusive",
             "rd.srb.scsi.reservation=clear",
         )
