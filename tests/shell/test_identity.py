@@ -141,3 +141,11 @@ def test_a_damaged_or_missing_archive(machine: Machine) -> None:
     machine.write("etc/srbuild/nodes.d/n1.cpio", "garbage" * 100)
     assert identify(machine).returncode == 1
     assert machine.state("NODE_NAME") is None
+
+
+def test_a_machine_without_any_card_lacks_a_driver(machine: Machine) -> None:
+    machine.write("etc/srbuild/nodes", "n1 1 52:54:00:00:00:01\nn2 2 52:54:00:00:00:02\n")
+    variables = {"SR_CORE_NODE": "", "SR_CORE_NODEID": "", "SR_CORE_IDENTITY": "1"}
+    found = machine.module("base/core", "identity.sh", SR_CORE_NIC_TIMEOUT="1", **variables)
+    assert found.returncode == 1
+    assert "--module network" in machine.note("hint")

@@ -147,7 +147,7 @@ def test_usage_errors_are_one_document_too(srbuild: Callable[..., Done]) -> None
         (["list"], 2, "IMAGE"),
         (["verify", "."], 2, "directory"),
         (["--fs", "gfs3"], 3, "did you mean 'gfs2'?"),
-        (["--blk", "scsi"], 3, "did you mean 'iscsi'?"),
+        (["--blk", "isci"], 3, "did you mean 'iscsi'?"),
         (["--sysroot", ""], 3, "is empty"),
         (["--cluster", "gone.toml"], 3, "gone.toml"),
         (["--image", "gfs2-icsi"], 3, "did you mean 'gfs2-iscsi'?"),

@@ -94,6 +94,8 @@ choose_node() {
         printf '%s\n' "$_choose_name"
     else
         list_nodes >&2
+        [ -n "$(macs_present)" ] || sr_fail "this machine shows no network card, so its MAC address tells no node" \
+            "is the card's driver in the image (--module network)? or boot with rd.srb.node=NAME"
         sr_fail "no node has a MAC address of this machine" \
             "add this machine's MAC address to its [[node]] in the cluster file, or boot with rd.srb.node=NAME"
     fi

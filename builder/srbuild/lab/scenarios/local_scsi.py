@@ -166,7 +166,15 @@ SCENARIOS = (
     _ext4("", "a node alone on its own ext4, found by its label", single("ext4")),
     _ext4("-ambiguous-label", "two disks have the label: both are named", ambiguous),
     _ext4("-late-disk", "the disk is plugged in while the node waits for it", late),
-    _ext4("-overlay", "two nodes on one ext4 that nobody writes to", overlay),
+    Scenario(
+        "ext4-scsi-overlay",
+        "two nodes on one ext4 that nobody writes to",
+        "ext4",
+        "scsi",
+        ("lab-local",),
+        overlay,
+        ("network",),
+    ),
     Scenario(
         "ext4-iscsi-scsi-reserved",
         "a reserved disk is left alone, or taken when told so",
