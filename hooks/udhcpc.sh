@@ -90,6 +90,26 @@ set_nameservers() {
     set +f
 }
 
+# keep NAME VALUE: for scripts to come (sr_get). Several cards may be answered at once: by a file of
+# this card's own.
+keep() {
+    mkdir -p "$SR_RUN/state"
+    printf '%s\n' "$2" >"$SR_RUN/state/.$nic"
+    mv "$SR_RUN/state/.$nic" "$SR_RUN/state/$1"
+}
+
+# The root that the first server to name one has, for a boot that is told to ask (root=dhcp): who
+# takes it looks at it once more.
+boot_server() {
+    [ -z "$(sr_get DHCP_ROOT_PATH '')" ] || return 0
+    if _boot_server=$(first_valid "${siaddr:-} ${serverid:-}" check_host_ip); then
+        keep DHCP_SERVER "$_boot_server"
+    fi
+    if [ -n "${rootpath:-}" ] && [ "${#rootpath}" -le 255 ] && sr_check_string "$rootpath"; then
+        keep DHCP_ROOT_PATH "$rootpath"
+    fi
+}
+
 configure() {
     if ! sr_check_interface "$nic" || ! check_host_ip "${ip:-}"; then
         sr_warn "the DHCP server's address is not well-formed: not used"
@@ -113,6 +133,7 @@ configure() {
         default_route "$_conf_router"
     fi
     set_nameservers "${dns:-}"
+    boot_server
     printf '%s\n' "$_conf_new" >"$state/.dhcp.$nic"
     mv "$state/.dhcp.$nic" "$state/dhcp.$nic"
 }

@@ -65,7 +65,8 @@ class Option:
 
     `needs` are options of the same module that must be set where this one is. `scope` tells
     whether nodes may have values of their own; `reason` is said to the user when a required
-    option is missing. A number lies between `least` and `most`.
+    option is missing. A number lies between `least` and `most`. `refused` are words that a `flags` option does not take (`soft`, `vers`
+    for `vers=…` too, or `sec=krb5`), each with the reason.
     """
 
     name: str = field(metadata=TABLE_KEY)
@@ -77,6 +78,7 @@ class Option:
     secret: bool = False
     scope: Literal["site", "node"] = "site"
     choices: tuple[CmdlineName, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
     cmdline: tuple[CmdlineName, ...] = ()
     reason: str = ""
     needs: tuple[CmdlineName, ...] = ()
@@ -92,6 +94,11 @@ class Option:
             raise ValueError(f"choices are for enum, word and flags, not for {self.type}")
         if (self.least, self.most) != (None, None) and self.type not in {"int", "seconds"}:
             raise ValueError(f"least and most are for int and seconds, not for {self.type}")
+        if self.refused and self.type != "flags":
+            raise ValueError(f"refused words are for flags, not for {self.type}")
+        for text in (*self.refused, *self.refused.values()):
+            if not text or not text.isprintable():
+                raise ValueError("a refused word and its reason are printable text")
         if self.secret and self.cmdline:
             raise ValueError("a secret has no place on the kernel command line")
         if self.secret and self.default != ():
@@ -110,6 +117,10 @@ class Option:
             raise ValueError(f"{value} is less than {self.least}")
         if self.most is not None and int(value) > self.most:
             raise ValueError(f"{value} is more than {self.most}")
+        for word in value.split(",") if self.refused else ():
+            for name in (word, word.partition("=")[0]):
+                if name in self.refused:
+                    raise ValueError(f"{word!r} is not taken: {self.refused[name]}")
         if self.many and (not value or " " in value):
             raise ValueError(f"{value!r}: a value of a list is neither empty nor holds spaces")
         return value

@@ -113,6 +113,8 @@ def _tables(config: Config, modules: tuple[Module, ...], spine: Spine) -> Iterat
         f"{HOME}/survive": [name for module in modules for name in module.survive.processes],
         "/etc/srbuild/values": list(_image_values(config, modules)),
     }
+    if refused := list(_refused_rows(modules)):
+        tables = {**tables, f"{HOME}/refused": refused}
     for path, lines in tables.items():
         yield Data(image_path(path), _lines(lines), origin, "base")
     for module in modules:
@@ -147,6 +149,14 @@ def _script_path(module: Module, script: str) -> ImagePath:
 def _option_row(module: Module, option: Option) -> str:
     flags = (str(int(option.many)), str(int(option.secret)))
     return "\t".join((option.variable(module.name), option.type, *flags, ",".join(option.cmdline)))
+
+
+def _refused_rows(modules: tuple[Module, ...]) -> Iterator[str]:
+    """What options of flags don't take, for values that come up at boot: variable, word, why."""
+    for module in modules:
+        for option in module.options.values():
+            for word, reason in option.refused.items():
+                yield "\t".join((option.variable(module.name), word, reason))
 
 
 def _image_values(config: Config, modules: tuple[Module, ...]) -> Iterator[str]:

@@ -229,3 +229,20 @@ sr_check_flags() {
         *) sr_check_word "$1" ;;
     esac
 }
+
+# sr_refused VARIABLE FLAGS: print the first of FLAGS that the option in VARIABLE does not take,
+# and why; status 1 when it takes all of them.
+sr_refused() {
+    [ -f "$SR_HOME/refused" ] || return 1
+    _refused_tab=$(printf '\t')
+    while IFS="$_refused_tab" read -r _refused_name _refused_word _refused_why; do
+        [ "$_refused_name" = "$1" ] || continue
+        case ,$2, in
+            *",$_refused_word,"* | *",$_refused_word="*)
+                printf '%s: %s\n' "$_refused_word" "$_refused_why"
+                return 0
+                ;;
+        esac
+    done <"$SR_HOME/refused"
+    return 1
+}

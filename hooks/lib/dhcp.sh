@@ -49,7 +49,7 @@ _sr_dhcp_worker() {
     until
         export SR_SURVIVE_LIMIT=$((_worker_pause * 4 + 30))
         sr_try_survive udhcpc -i "$1" -n -t 2 -T "$_worker_pause" -V srbuild \
-            -x "hostname:$(hostname)" -O mtu -O staticroutes \
+            -x "hostname:$(hostname)" -O mtu -O staticroutes -O rootpath \
             -p "$SR_ROOT/run/udhcpc.$1.pid" -s "$SR_HOME/udhcpc"
     do
         [ "$(sr_uptime)" -lt "$_worker_end" ] || exit 1

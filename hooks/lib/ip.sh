@@ -129,10 +129,11 @@ _sr_ip_mtu_mac() {
     [ -z "$ip_mac" ] || sr_check_mac "$ip_mac" || _sr_ip_wrong "'$ip_mac' is no MAC address"
 }
 
-# sr_ip_parse TEXT: set ip_method (static, none or a METHOD's first name), ip_address, ip_gateway, ip_prefix,
-# ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and status 1.
+# sr_ip_parse TEXT: set ip_method (static, none or a METHOD's first name), ip_address, ip_server (the
+# boot server), ip_gateway, ip_prefix, ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and
+# status 1.
 sr_ip_parse() {
-    ip_method='' ip_address='' ip_gateway='' ip_prefix='' ip_device='' ip_dns='' ip_mtu='' ip_mac=''
+    ip_method='' ip_address='' ip_server='' ip_gateway='' ip_prefix='' ip_device='' ip_dns='' ip_mtu='' ip_mac=''
     ip_error=''
     _ip_rest=$1
     case $1 in
@@ -167,7 +168,8 @@ _sr_ip_device_form() {
 # CLIENT:…, with CLIENT in $_ip_field.
 _sr_ip_full_form() {
     ip_address=$_ip_field
-    _sr_ip_next # the boot server: nobody here asks for it
+    _sr_ip_next
+    ip_server=$_ip_field
     _sr_ip_next
     ip_gateway=$_ip_field
     [ -z "$ip_gateway" ] || sr_check_ip "$ip_gateway" || _sr_ip_wrong "'$ip_gateway' is no gateway" || return 1

@@ -59,3 +59,14 @@ sr_root_unmount() {
         sr_log "$_unmount_point is unmounted"
     done
 }
+
+# The same for a root whose server may be gone for good: what cannot be unmounted is let go of.
+sr_root_let_go() {
+    for _unmount_point in "$SR_SYSROOT" "$SR_RUN/overlay/lower" "$SR_RUN/overlay/upper"; do
+        for _unmount_how in '' -f -l; do
+            grep -q " $_unmount_point " "$SR_PROC/self/mountinfo" || continue 2
+            sr_run -t 10 umount ${_unmount_how:+"$_unmount_how"} "$_unmount_point" ||
+                sr_warn "umount $_unmount_how of $_unmount_point failed (status $?)"
+        done
+    done
+}

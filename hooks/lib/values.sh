@@ -82,6 +82,9 @@ sr_values_load() {
 }
 
 _sr_values_check() {
+    if [ "$_load_type" = flags ] && _check_why=$(sr_refused "$_load_name" "$1"); then
+        sr_fail "$_load_from: $_check_why" "correct $_load_from (option ${_load_name#SR_})"
+    fi
     sr_check "$_load_type" "$1" && return
     _check_shown="\`$1\`"
     [ "$_load_secret" = 0 ] || _check_shown='its value (a secret)'
