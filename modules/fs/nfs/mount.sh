@@ -155,6 +155,10 @@ try_address() {
                 said="the server takes none of the versions $versions"
                 continue
                 ;;
+            *'peration not supported'*)
+                said="its rpcbind knows of no NFS $used"
+                return 1
+                ;;
             'no answer'* | *refused* | *'timed out'* | *'o route'* | *unreachable* | *' is down'* | \
                 *'nput/output error'* | *reset* | *temporarily* | *'ransport endpoint'* | *tale*) return 1 ;;
         esac

@@ -1,6 +1,5 @@
 #!/bin/sh
-# Export one file system with the kernel's NFS server, which is driven through its own file system
-# (Documentation/admin-guide/nfs/nfsd-admin-interfaces.rst); mountd answers its questions.
+# Export one file system with the kernel's NFS server; mountd answers its questions.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
@@ -8,15 +7,16 @@ set -eu
 control=$SR_PROC/fs/nfsd
 state=$SR_ROOT/var/lib/nfs
 
-# Set the versions that are served, all others off; they can't be changed while threads run.
-set_versions() {
+# Start the kernel's threads, with every version off that is not to be served.
+start_threads() {
+    set --
     for version in 3 4 4.0 4.1 4.2; do
         case ,$SR_NFS_SERVER_VERSIONS, in
-            *",$version,"* | *",$version."*) sign=+ ;;
-            *) sign=- ;;
+            *",$version,"* | *",$version."*) ;;
+            *) set -- "$@" --no-nfs-version "$version" ;;
         esac
-        echo "$sign$version" >"$control/versions"
     done
+    sr_run rpc.nfsd --port 2049 "$@" 4
 }
 
 [ -n "$SR_NFS_SERVER_DEVICE" ] || exit 0
@@ -35,10 +35,8 @@ sr_run exportfs -r
 case ,$SR_NFS_SERVER_VERSIONS, in
     *,3,*) sr_survive rpcbind -w ;;
 esac
-set_versions
 echo "$SR_NFS_SERVER_GRACE" >"$control/nfsv4gracetime"
 echo "$SR_NFS_SERVER_GRACE" >"$control/nfsv4leasetime"
-echo tcp 2049 >"$control/portlist"
-echo 4 >"$control/threads"
+start_threads
 sr_survive rpc.mountd --no-udp
 sr_log "Serving $SR_NFS_SERVER_DEVICE as $SR_NFS_SERVER_PATH, versions $SR_NFS_SERVER_VERSIONS"
