@@ -65,8 +65,9 @@ class Option:
 
     `needs` are options of the same module that must be set where this one is. `scope` tells
     whether nodes may have values of their own; `reason` is said to the user when a required
-    option is missing. A number lies between `least` and `most`. `refused` are words that a `flags` option does not take (`soft`, `vers`
-    for `vers=…` too, or `sec=krb5`), each with the reason.
+    option is missing. A number lies between `least` and `most`. `refused` are words that a
+    `flags` option does not take (`soft`, `vers` for `vers=…` too, or `sec=krb5`), each with the
+    reason.
     """
 
     name: str = field(metadata=TABLE_KEY)

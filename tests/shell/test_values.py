@@ -116,3 +116,22 @@ def test_the_command_line_sets_no_variables_but_the_options(machine: Machine) ->
 def test_values_of_modules_that_the_image_lacks_are_left_out(machine: Machine) -> None:
     found = load(machine, show="SR_OCFS2_X", site_values="SR_OCFS2_X=1\nnonsense\n")
     assert (found.returncode, found.stdout) == (0, "<unset>")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("noatime,soft", "soft: it breaks"), ("vers=3", "vers: say version"), ("softly", ""),
+     ("sec=krb5i", ""), ("sec=krb5", "sec=krb5: no keytab"), ("xvers=3", "")],
+)  # fmt: skip
+def test_words_that_an_option_does_not_take(machine: Machine, value: str, why: str) -> None:
+    machine.write(
+        "usr/lib/srbuild/refused",
+        "SR_NFS_OPTIONS\tsoft\tit breaks\nSR_NFS_OPTIONS\tvers\tsay version\n"
+        "SR_NFS_OPTIONS\tsec=krb5\tno keytab\nSR_GFS2_OPTIONS\tsoftly\tanother's\n",
+    )
+    machine.write("usr/lib/srbuild/options", "SR_NFS_OPTIONS\tflags\t0\t0\trootflags\n")
+    machine.write("run/srbuild/cmdline", f"rootflags={value}\n")
+    found = machine.lib('. "$SR_LIB/values.sh"; sr_values_load')
+    assert found.returncode == int(bool(why))
+    assert why in machine.note("why")
+    assert not why or "kernel parameter rootflags" in machine.note("why")

@@ -14,6 +14,7 @@ def test_a_table_says_all_that_an_option_declares() -> None:
         Option("method", "enum", "how", required="several-nodes", choices=("x", "y")),
         Option("secret", "word", "s", secret=True, scope="node"),
         Option("time", "seconds", "t", default=("120",)),
+        Option("flags", "flags", "f", refused={"soft": "no", "vers": "no"}),
     )
     module = Module(Path("m"), "m", "net", "s", options={o.name: o for o in options})
     assert option_table(module).splitlines() == [
@@ -23,6 +24,7 @@ def test_a_table_says_all_that_an_option_declares() -> None:
         "| `method` | enum |  | how; one of `x`, `y`; required for several nodes |  |",
         "| `secret` | word |  | s; may differ from node to node; secret |  |",
         "| `time` | seconds | `120` | t |  |",
+        "| `flags` | flags |  | f; never `soft`, `vers` |  |",
     ]
 
 

@@ -12,8 +12,6 @@ set -euf
 
 credentials=$SR_ETC/cifs.credentials
 tab=$SR_RUN/cifs.tab
-pause=3 # seconds between two attempts
-
 # --- what to mount ----------------------------------------------------------------------------
 
 # read_parameter NAME TEXT: set share and options from //SERVER/SHARE[,OPTIONS].
@@ -36,7 +34,8 @@ read_parameter() {
     options=$_parameter_options
 }
 
-# Take $share apart into $server, $unc (\\SERVER\SHARE) and $prefix, the folder below, if any.
+# Take $share apart into $server, $unc (\\SERVER\SHARE), $prefix, the folder below, if any, and
+# $source, the share without the server's port: newer kernels read that, older ones the others.
 split_share() {
     _split_rest=${share#//}
     server=${_split_rest%%/*}
@@ -53,6 +52,7 @@ split_share() {
     sr_check_endpoint "$server" && sr_check_path "/$_split_name/$prefix" && [ -n "$_split_name" ] || return 1
     sr_endpoint "$server"
     unc="\\\\$endpoint_host\\$_split_name"
+    source=//$endpoint_host/$_split_name${prefix:+/$prefix}
 }
 
 # --- mounting ---------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ try_dialect() {
     _try_options="$_try_options${prefix:+,prefixpath=$prefix}${options:+,$options}"
     (
         umask 077
-        printf '%s %s cifs %s 0 0\n' "$(printf '%s' "$share" | tab_field)" \
+        printf '%s %s cifs %s 0 0\n' "$(printf '%s' "$source" | tab_field)" \
             "$(printf '%s' "$SR_SYSROOT" | tab_field)" \
             "$(printf '%s,%s' "$_try_options" "$login" | tab_field)" >"$tab"
     )
@@ -128,7 +128,7 @@ give_up() {
     esac
 }
 
-# One attempt, $pause seconds after the one before.
+# One attempt, $SR_CIFS_PAUSE seconds after the one before.
 try_share() {
     [ "$(sr_uptime)" -ge "$next_try" ] || return 1
     said="the server's name has no address"
@@ -146,7 +146,7 @@ try_share() {
             give_up
         done
     fi
-    next_try=$(($(sr_uptime) + pause))
+    next_try=$(($(sr_uptime) + SR_CIFS_PAUSE))
     if [ "$said" != "$last_said" ]; then
         last_said=$said
         sr_log "not mounted yet: $share: $said"

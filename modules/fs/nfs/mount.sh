@@ -13,8 +13,6 @@ set -euf # no patterns: an IPv6 address in brackets would be one
 # shellcheck source=hooks/lib/ip.sh
 . "$SR_LIB/ip.sh"
 
-pause=3 # seconds between two rounds over the servers
-
 # --- what to mount ----------------------------------------------------------------------------
 
 # wrong_source PARAMETER TEXT WHY
@@ -185,14 +183,14 @@ try_server() {
     return 1
 }
 
-# One round over the servers, $pause seconds after the one before.
+# One round over the servers, $SR_NFS_PAUSE seconds after the one before.
 try_servers() {
     [ "$(sr_uptime)" -ge "$next_round" ] || return 1
     report='' open=0
     for server in $servers; do
         try_server "$server" && return 0
     done
-    next_round=$(($(sr_uptime) + pause))
+    next_round=$(($(sr_uptime) + SR_NFS_PAUSE))
     report=${report%; }
     if [ "$report" != "$last_report" ]; then
         last_report=$report

@@ -111,6 +111,11 @@ def wrong_share(lab: Lab) -> None:
     fails(lab, cluster_file(share="//10.9.0.1/rot"), "no such share")
 
 
+def wrong_folder(lab: Lab) -> None:
+    """Nor is a folder that is not on the share."""
+    fails(lab, cluster_file(share=f"{SHARE}/no/folder"), f"{SHARE}/no/folder", "no such share")
+
+
 def no_extensions(lab: Lab) -> None:
     """SMB 1 without Unix extensions is no writable root."""
     served = "unix_extensions = false\n"
@@ -133,6 +138,7 @@ SCENARIOS = (
     _scenario("-smb3", "a read-only root over SMB 3, what is written in memory", read_only),
     _scenario("-wrong-password", "a wrong password stops the boot", wrong_password),
     _scenario("-wrong-share", "a share that is none stops the boot", wrong_share),
+    _scenario("-wrong-folder", "a folder that is not on the share stops the boot", wrong_folder),
     _scenario("-no-extensions", "SMB 1 without Unix extensions stops the boot", no_extensions),
     _scenario("-server-absent", "no server: the boot stops after its deadline", server_absent),
 )

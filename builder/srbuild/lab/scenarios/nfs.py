@@ -30,7 +30,9 @@ def serve(lab: Lab, options: str = "") -> Agent:
     return lab.server(cluster, Disk(lab.disk(DISK)))
 
 
-def cluster_file(options: str = "", servers: tuple[str, ...] = (SERVER,), path: str = EXPORT) -> str:
+def cluster_file(
+    options: str = "", servers: tuple[str, ...] = (SERVER,), path: str = EXPORT
+) -> str:
     """The lab's cluster file, `options` further keys of its [fs]."""
     quoted = ", ".join(f'"{server}"' for server in servers)
     return f"""\
@@ -195,7 +197,9 @@ def _scenario(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario
 
 
 SCENARIOS = (
-    _scenario("", "two nodes share one root over NFS 4.2", partial(two_nodes, options="", used="4.2")),
+    _scenario(
+        "", "two nodes share one root over NFS 4.2", partial(two_nodes, options="", used="4.2")
+    ),
     _scenario(
         "-v3",
         "two nodes share one root over NFS 3",
