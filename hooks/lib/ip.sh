@@ -130,7 +130,7 @@ _sr_ip_mtu_mac() {
 }
 
 # sr_ip_parse TEXT: set ip_method (static, none or a METHOD's first name), ip_address, ip_server (the
-# boot server), ip_gateway, ip_prefix, ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and
+# boot server, if it is an address), ip_gateway, ip_prefix, ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and
 # status 1.
 sr_ip_parse() {
     ip_method='' ip_address='' ip_server='' ip_gateway='' ip_prefix='' ip_device='' ip_dns='' ip_mtu='' ip_mac=''
@@ -170,6 +170,7 @@ _sr_ip_full_form() {
     ip_address=$_ip_field
     _sr_ip_next
     ip_server=$_ip_field
+    sr_check_ip "$ip_server" || ip_server=
     _sr_ip_next
     ip_gateway=$_ip_field
     [ -z "$ip_gateway" ] || sr_check_ip "$ip_gateway" || _sr_ip_wrong "'$ip_gateway' is no gateway" || return 1

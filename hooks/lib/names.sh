@@ -3,7 +3,7 @@
 # so its mount cannot ask the name service; its nslookup speaks DNS itself.
 
 # sr_endpoint TEXT: set endpoint_host, of an IPv6 address without its brackets, and endpoint_port,
-# empty when there is none, from what sr_check_endpoint accepts.
+# empty when there is none; status 1 when the port is none.
 sr_endpoint() {
     endpoint_port=
     case $1 in
@@ -13,6 +13,7 @@ sr_endpoint() {
         *) endpoint_host=$1 ;;
     esac
     endpoint_host=${endpoint_host#'['}
+    [ -z "$endpoint_port" ] || sr_check_port "$endpoint_port"
 }
 
 # sr_bracket ADDRESS: print it as it stands before a colon.

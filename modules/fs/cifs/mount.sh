@@ -2,7 +2,8 @@
 # Mount the shared root from an SMB server. Over SMB 1 with Unix extensions the root is writable;
 # over SMB 3 it can only be read, so that what a node writes goes to memory. No helper runs:
 # what mount.cifs would add, the server's address and the share's UNC name, is added here.
-set -euf
+set -eu
+set -f # no patterns: an IPv6 address in brackets would be one
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 # shellcheck source=hooks/lib/root.sh

@@ -3,7 +3,8 @@
 # until the deadline; what a server refuses twice, with none left that could still come, is an
 # error. No helper runs, neither here nor later: the kernel asks mountd itself (version 3) or needs
 # none (version 4).
-set -euf # no patterns: an IPv6 address in brackets would be one
+set -eu
+set -f # no patterns: an IPv6 address in brackets would be one
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 # shellcheck source=hooks/lib/root.sh
@@ -86,7 +87,7 @@ read_source() {
 # Print the server that ip= or DHCP names for everything; nothing when they don't.
 boot_server() {
     for _boot_parameter in $SR_NETWORK_IP; do
-        if sr_ip_parse "$_boot_parameter" && sr_check_ip "$ip_server"; then
+        if sr_ip_parse "$_boot_parameter" && [ -n "$ip_server" ]; then
             sr_bracket "$ip_server"
             return 0
         fi
@@ -204,7 +205,7 @@ try_servers() {
 
 servers=$SR_NFS_SERVER path=$SR_NFS_PATH version=$SR_NFS_VERSION options=$SR_NFS_OPTIONS
 read_root root "$SR_NFS_ROOT"
-read_root netroot "$SR_NFS_NETROOT"
+read_root netroot "${SR_NFS_NETROOT-}"
 [ -z "$SR_NFS_NFSROOT" ] || read_source nfsroot "$SR_NFS_NFSROOT"
 if [ -z "$servers" ] || [ -z "$path" ]; then
     sr_fail "no NFS export is named" \

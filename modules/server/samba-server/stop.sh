@@ -3,13 +3,15 @@
 set -eu
 
 path=$(sed -n 's/^path = //p' /etc/samba/smb.conf 2>/dev/null) || exit 0
+# shellcheck source=hooks/lib/base.sh
+. "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+
+none_left() {
+    ! killall -0 -q smbd
+}
+
 killall -q smbd || :
-left=50
-while [ "$left" -gt 0 ] && killall -0 -q smbd; do
-    left=$((left - 1))
-    usleep 100000
-done
-killall -q -KILL smbd || :
+sr_wait_for 10 "the end of smbd" none_left || killall -q -KILL smbd || :
 if grep -q " $path " /proc/self/mountinfo; then
     umount "$path"
 fi
