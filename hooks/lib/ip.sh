@@ -130,8 +130,8 @@ _sr_ip_mtu_mac() {
 }
 
 # sr_ip_parse TEXT: set ip_method (static, none or a METHOD's first name), ip_address, ip_server (the
-# boot server, if it is an address), ip_gateway, ip_prefix, ip_device, ip_dns (a list), ip_mtu and ip_mac, or ip_error and
-# status 1.
+# boot server, if it is an address), ip_gateway, ip_prefix, ip_device, ip_dns (a list), ip_mtu and
+# ip_mac, or ip_error and status 1.
 sr_ip_parse() {
     ip_method='' ip_address='' ip_server='' ip_gateway='' ip_prefix='' ip_device='' ip_dns='' ip_mtu='' ip_mac=''
     ip_error=''

@@ -197,6 +197,8 @@ def test_addresses_that_no_machine_can_have(machine: Machine, address: str) -> N
 def test_a_mask_that_would_swallow_the_world_is_not_used(machine: Machine, mask: str) -> None:
     lease(machine, **{**GOOD, "subnet": mask})
     assert machine.calls == ["ip addr replace 10.0.0.5/24 dev eth0"]
+
+
 def test_the_boot_servers_root_is_kept_for_who_asks(machine: Machine) -> None:
     lease(machine, **GOOD, rootpath="10.0.0.7:/a,v3", siaddr="0", serverid="10.0.0.8")
     assert machine.state("DHCP_ROOT_PATH") == "10.0.0.7:/a,v3"
