@@ -60,7 +60,8 @@ address = "10.9.0.22/24"
 def two_nodes(lab: Lab, options: str, used: str, served: str = "") -> None:
     """Both nodes share the root by the version `used` of the protocol."""
     server = serve(lab, served)
-    cluster = cluster_file(options)
+    # Else a node that looked for its peer's token too early looks again only after 30 s.
+    cluster = cluster_file(f'{options}\noptions = "lookupcache=positive"')
     with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
         nodes = [lab.start(N1, cluster, ("n2",)), lab.start(N2, cluster, ("n1",))]
         lab.wait_power_off(nodes, BOOT)
