@@ -53,7 +53,7 @@ def test_one_node_has_its_own(tmp_path: Path) -> None:
 
 
 def test_o2cb_serves_what_it_can(tmp_path: Path) -> None:
-    assert {"ocfs2", "o2cb", "scsi", "disk"} <= names(plan(tmp_path, "ocfs2"))
+    assert {"ocfs2", "o2cb", "scsi", "disks"} <= names(plan(tmp_path, "ocfs2"))
 
 
 @pytest.mark.parametrize(
