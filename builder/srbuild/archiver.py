@@ -49,7 +49,7 @@ def write_archive(segment: Segment, sink: Sink) -> Archived:
                 if isinstance(content, File):
                     stored[path] = _add_file(writer, path, content, buffer)
                 else:
-                    _add_other(writer, path, content)
+                    add_other(writer, path, content)
             except ValueError as error:
                 raise ConflictError(f"{path} cannot be in the image: {error}") from error
         writer.close()
@@ -73,7 +73,8 @@ def _add_file(writer: CpioWriter, path: ImagePath, file: File, buffer: memoryvie
     return Stored(file.identity.size, digest.hexdigest())
 
 
-def _add_other(writer: CpioWriter, path: ImagePath, content: Content) -> None:
+def add_other(writer: CpioWriter, path: ImagePath, content: Content) -> None:
+    """Write the record of anything but a File; ValueError for what newc can't hold."""
     record = make_record(content)
     data = b""
     if isinstance(content, Inline):

@@ -16,13 +16,14 @@ from typing import TypeAlias
 
 from srbuild.archive import Available, load_libarchive
 from srbuild.archiver import write_archive
+from srbuild.digests import KnownDigests
 from srbuild.errors import VerifyError
 from srbuild.formats.compress import zeros_behind
 from srbuild.formats.segments import Slice
-from srbuild.host.cache import CachedSegment, ContentCache, FactStore, Json
+from srbuild.host.cache import CachedSegment, ContentCache, FactStore
 from srbuild.host.files import Draft
-from srbuild.host.sources import check_sources, hash_source
-from srbuild.layers import Layers, Segment, segment_key
+from srbuild.host.sources import check_sources
+from srbuild.layers import Layers, Segment
 from srbuild.manifest import File
 from srbuild.paths import HostPath, ImagePath
 from srbuild.records import Stored, make_record
@@ -158,7 +159,7 @@ class _ImageWriter:
         self._draft = draft
         self._pool = pool
         self._cache = cache
-        self._facts = facts
+        self._digests = KnownDigests(facts)
         self._digest = hashlib.sha256()
         self._segments: list[tuple[Segment, ImageSegment]] = []
         self._reading: list[Future[SegmentReport]] = []
@@ -270,7 +271,7 @@ class _ImageWriter:
             progress.close()
         for path, entry in segment.entries:
             if path in archived.stored and isinstance(entry.content, File) and not entry.secret:
-                self._remember(entry.content, archived.stored[path])
+                self._digests.remember(entry.content, archived.stored[path])
         self._stored |= archived.stored
         return ImageSegment(
             segment.name,
@@ -287,7 +288,7 @@ class _ImageWriter:
         if self._cache is None or not self._is_cache_trusted:
             return None
         if not segment.has_secret:
-            self._hash_unknown(segment)
+            self._digests.learn(segment)
         key = self._key(segment)
         found = self._cache.find(key) if key else None
         if key is None or found is None:
@@ -303,7 +304,7 @@ class _ImageWriter:
             self._notes.append(f"segment {segment.name}: damaged in the cache, made anew")
             return None
         for path, entry in segment.entries:
-            stored = self._known(entry.content) if isinstance(entry.content, File) else None
+            stored = self._digests.find(entry.content) if isinstance(entry.content, File) else None
             if stored is not None:
                 self._stored[path] = stored
         self._read_back(Slice(offset, found.length, segment.compression))
@@ -323,26 +324,6 @@ class _ImageWriter:
 
     def _key(self, segment: Segment) -> str | None:
         """The segment's key; None when it must not be cached or a digest is unknown."""
-        if self._cache is None or segment.has_secret:
+        if self._cache is None:
             return None
-        return segment_key(segment, self._known)
-
-    def _hash_unknown(self, segment: Segment) -> None:
-        for _, entry in segment.entries:
-            if isinstance(entry.content, File) and self._known(entry.content) is None:
-                self._remember(entry.content, hash_source(entry.content))
-
-    def _known(self, file: File) -> Stored | None:
-        row = self._facts.get(_content_table(file), file.identity)
-        match row:
-            case [int(size), str(sha256)]:
-                return Stored(size, sha256)
-        return None
-
-    def _remember(self, file: File, stored: Stored) -> None:
-        row: Json = [stored.size, stored.sha256]
-        self._facts.put(_content_table(file), file.identity, row)
-
-
-def _content_table(file: File) -> str:
-    return f"content-1-{file.unpack}" if file.unpack else "content-1"
+        return self._digests.key(segment)

@@ -17,7 +17,7 @@ from srbuild.catalog import Catalog, load_catalog
 from srbuild.collect import collect_manifest, collect_site
 from srbuild.config.load import Config
 from srbuild.errors import Origin, UsageError, VerifyError
-from srbuild.host.cache import ContentCache, FactStore
+from srbuild.host.cache import ContentCache, FactStore, scratch_cache
 from srbuild.host.files import Draft, locked
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot, may_be_packed
@@ -137,7 +137,13 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
         text = to_json(manifest, image, report)
         return text
 
-    with locked(target):  # or another build's sidecar could come to stand beside this image
+    borrowed: tuple[str, ...] = ()
+    with contextlib.ExitStack() as stack:
+        if config.shared_caches:
+            cache = cache or stack.enter_context(scratch_cache())
+            borrowed = _borrow(prepared, cache)
+        # Or another build's sidecar could come to stand beside this image.
+        stack.enter_context(locked(target))
         image, report = write_image(
             prepared.layers,
             target,
@@ -147,7 +153,19 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
         )
         for path in (target, sidecar):
             record_output(path, prepared.facts, key)
-    return Built(prepared, image, report, (*image.notes, *_saved(prepared.facts)), key, text)
+    notes = (*borrowed, *image.notes, *_saved(prepared.facts))
+    return Built(prepared, image, report, notes, key, text)
+
+
+def _borrow(prepared: Prepared, cache: ContentCache) -> tuple[str, ...]:
+    """Fill `cache` from those that others fill."""
+    from srbuild.borrow import borrow_segments
+    from srbuild.digests import KnownDigests
+    from srbuild.host.remote_cache import open_shared
+
+    shared = [open_shared(place) for place in prepared.config.shared_caches]
+    digests = KnownDigests(prepared.facts)
+    return borrow_segments(prepared.layers.segments, shared, cache, digests)
 
 
 def _refuse_inputs(prepared: Prepared) -> None:

@@ -26,7 +26,8 @@ from srbuild.paths import HostPath
 FOLDER = "witnesses"  # in the cache
 KEPT = 200  # of them; the least recently written go first
 _MAGIC = "srbuild.witness/1"
-_NO_QUESTION = ("as_json",)  # options that have no part in what is built
+# Options that have no part in what is built; a cache's address may hold a password.
+_NO_QUESTION = ("as_json", "cache", "no_cache")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,12 @@ _OPTIONS = (
         metavar="VENDORS",
         help="Early microcode: intel, amd, intel,amd, auto or none.  [default: none]",
     ),
-    click.option("--cache", metavar="DIR", help="Cache folder, or none.  [default: XDG's]"),
+    click.option(
+        "--cache",
+        metavar="DIR|URL",
+        multiple=True,
+        help="Cache folder, or none; a URL or one more folder is read only.  [default: XDG's]",
+    ),
     click.option("--no-cache", is_flag=True, help="The same as --cache none."),
     click.option(
         "--module-path",
@@ -280,11 +285,13 @@ def _check(options: dict[str, Any]) -> None:
 
 def _load(options: dict[str, Any], environ: Mapping[str, str]) -> tuple[Catalog, Config]:
     """The catalog and the configuration that the command line, environment and files make."""
+    from srbuild.config.cache import asked_caches
     from srbuild.config.load import load_config
     from srbuild.pipeline import find_modules
 
-    if options["no_cache"]:
-        options = {**options, "cache": "none"}
+    # Where finished segments come from changes no image, and an address may hold a password:
+    # it is not among what the build is seen to look at.
+    options = {**options, "cache": asked_caches(options, os.environ)}
     catalog = find_modules(options["module_path"])
     return catalog, load_config(options, environ, catalog)
 

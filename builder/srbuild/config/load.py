@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from srbuild.catalog import Catalog
-from srbuild.config.cache import cache_folder
+from srbuild.config.cache import Caches, asked_caches
 from srbuild.config.cluster import CHOSEN_KINDS, Cluster, load_cluster
 from srbuild.config.convert import Reader, collect, read_toml, suggest
+from srbuild.config.epoch import read_mtime
 from srbuild.config.kernels import read_kernels
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
@@ -38,7 +39,6 @@ SINGLE: Final[Mapping[str, str]] = {
     "output": "--output",
     "compression": "--compression",
     "cpu": "--cpu",
-    "cache": "--cache",
     "only_node": "--node",
     "name": "--name",
     "microcode": "--microcode",
@@ -57,7 +57,6 @@ SETTING_OF: Final[Mapping[str, str]] = {"block": "blk", "fs": "fs", "container":
 LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
     name: entry.levels for name, entry in COMPRESSIONS.items() if entry.compress
 }
-MTIME_MAX: Final = 2**32 - 1  # eight hexadecimal digits in newc
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class Config:
     parts are wanted, `cpu` the best level of processor to ship variants for, None for all of
     both; `features` those that programs only suggest in their dlopen notes; `arch` Debian's name
     of the one to take, `modaliases` the hardware to serve, None for any; `microcode` the
-    vendors of processors, None for no updates.
+    vendors of processors, None for no updates; `shared_caches` folders and URLs to take finished
+    segments from, `cache` the folder to keep them in, None for none.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Config:
     arch: str | None = None
     modaliases: tuple[str, ...] | None = None
     microcode: Wish | None = None
+    shared_caches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +131,14 @@ def load_config(
     """Merge everything that the user said, reading the recipe and the cluster file.
 
     `options` are those of the command line: the keys of `SINGLE` (a string or path, None when
-    not given), of `SEVERAL` and `set` (`module.option=value`) with sequences of strings; other
-    keys are not looked at. `recipes` is the folder of named recipes, srbuild's own by default.
+    not given), `cache` (one or several), of `SEVERAL` and `set` (`module.option=value`) with
+    sequences of strings; other keys are not looked at. `recipes` is the folder of named
+    recipes, srbuild's own by default.
     Raises ConfigError, ConflictError, or an ErrorGroup with all that is wrong.
     """
     errors: list[SrbuildError] = []
-    compression, mtime, modaliases, cluster = ("zstd", 3), 0, None, None
+    compression, mtime, modaliases, caches = ("zstd", 3), 0, None, Caches(None)
+    cluster = None
     asked = _asked(options, environ, errors)
     recipe, source, values = _read_recipe(asked, recipes or data_dir() / "images", catalog, errors)
     _merge(values, _assignments(_strings(options.get("set")), catalog, errors))
@@ -159,6 +162,8 @@ def load_config(
         compression = parse_compression(asked.get("compression"))
     with collect(errors):
         mtime = read_mtime(environ)
+    with collect(errors):
+        caches = asked_caches(options, environ)
     name = _name(asked, chosen, cluster, errors)
     raise_all(errors)
     return Config(
@@ -175,7 +180,8 @@ def load_config(
         output=Path(_value(asked, "output") or f"{name}.img"),
         compression=compression,
         mtime=mtime,
-        cache=cache_folder(_value(asked, "cache"), environ),
+        cache=caches.folder,
+        shared_caches=caches.shared,
         only_node=only_node,
         cpu=asked.get("cpu"),
         features=_several("features", options, environ, recipe.features, source),
@@ -365,23 +371,6 @@ def parse_compression(wish: Wish | None) -> tuple[str, int]:
             f"{text!r} is not a level of {name}", f"levels: {lowest} to {highest}", wish.origin
         )
     return name, int(text)
-
-
-def read_mtime(environ: Mapping[str, str]) -> int:
-    """The time that all files get: SOURCE_DATE_EPOCH (reproducible-builds.org), 0 if not set.
-
-    Raises ConfigError when it is not a whole number of seconds that newc can hold.
-    """
-    text = environ.get("SOURCE_DATE_EPOCH")
-    if text is None:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > MTIME_MAX:
-        raise ConfigError(
-            f"{text!r} is not a whole number of seconds from 0 to {MTIME_MAX}",
-            "unset it, or: export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-            Origin("SOURCE_DATE_EPOCH"),
-        )
-    return int(text)
 
 
 def _name(

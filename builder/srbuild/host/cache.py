@@ -25,6 +25,7 @@ from srbuild.paths import HostPath
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 SEGMENT_SCHEMA = 1
+MAX_HEADER = 4096  # bytes of the line before a segment's own
 CACHE_LIMIT = 4 << 30  # bytes of segments; the least recently used go first
 MAX_ROWS = 10_000  # of one table of facts
 
@@ -56,6 +57,33 @@ class CachedSegment:
                 yield chunk
 
 
+def open_cached(path: HostPath) -> CachedSegment | None:
+    """The segment in the file at `path`, not yet checked; None when there is none to be read."""
+    try:
+        with path.open("rb") as file:
+            return parse_header(path, file.readline(MAX_HEADER))
+    except OSError:
+        return None
+
+
+def parse_header(path: HostPath, line: bytes) -> CachedSegment | None:
+    """What `line`, the first of the file at `path`, says of the segment behind it, if anything."""
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        if fields.pop("schema") != SEGMENT_SCHEMA:
+            return None
+        found = CachedSegment(path=path, offset=len(line), **fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    sizes = (found.length, found.cpio_size)
+    is_sound = all(type(size) is int and size >= 0 for size in sizes)
+    return found if is_sound and all(map(_is_digest, (found.sha256, found.cpio_sha256))) else None
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
 class ContentCache:
     """Segments by key, each a file: one line of JSON, then the bytes.
 
@@ -77,19 +105,11 @@ class ContentCache:
     def find(self, key: str) -> CachedSegment | None:
         """The segment of that key, not yet checked; None when there is none to be read."""
         path = self._folder / key
-        try:
-            with path.open("rb") as file:
-                line = file.readline(4096)
-            os.utime(path)
-            fields: dict[str, Any] = json.loads(line)
-            if fields.pop("schema") != SEGMENT_SCHEMA:
-                return None
-            found = CachedSegment(path=path, offset=len(line), **fields)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
-        sizes, digests = (found.length, found.cpio_size), (found.sha256, found.cpio_sha256)
-        is_whole = all(type(size) is int and size >= 0 for size in sizes)
-        return found if is_whole and all(isinstance(one, str) for one in digests) else None
+        found = open_cached(path)
+        if found is not None:
+            with contextlib.suppress(OSError):  # a folder that is only read
+                os.utime(path)
+        return found
 
     def discard(self, key: str) -> None:
         """Remove a segment that turned out to be damaged."""
@@ -127,6 +147,15 @@ class ContentCache:
 
 
 _PLACE = ("path", "offset")
+
+
+@contextlib.contextmanager
+def scratch_cache() -> Iterator[ContentCache]:
+    """A cache for one build, gone afterwards."""
+    import tempfile  # with its own imports 6 ms that most builds need not wait for
+
+    with tempfile.TemporaryDirectory(prefix="srbuild-") as folder:
+        yield ContentCache(Path(folder))
 
 
 class FactStore:
