@@ -27,8 +27,9 @@ from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernels import kmods
 from srbuild.kernels.microcode import find_microcode
 from srbuild.kernels.modprobed import image_rules, left_out
+from srbuild.kernels.sharing import kmod_segment, place_kmods
 from srbuild.kernels.tree import KernelTree, open_kernels
-from srbuild.layers import SEGMENTS
+from srbuild.layers import SEGMENTS, TABLES
 from srbuild.losses import Losses
 from srbuild.manifest import Content, Dir, Entry, File, Inline, Manifest, Reason, Symlink
 from srbuild.paths import ImagePath, SysrootPath, image_path, parents, sysroot_path, to_image
@@ -89,7 +90,7 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
     if closer.cache_entries:
         machine = closer.machine
         data = build_ldcache(closer.cache_entries, machine.endian if machine else "little")
-        draft.put(LD_CACHE, Inline(data), "base", Reason("ld.so.conf", SKELETON))
+        draft.put(LD_CACHE, Inline(data), TABLES, Reason("ld.so.conf", SKELETON))
     draft.check_choices(config, closer)
     return draft.finish(*draft.add_kernels(plan, facts))
 
@@ -340,15 +341,17 @@ class _Draft:
         names = {file.name for file in closure.kmods}
         self._errors += rules.conflicts(names)
         self._notes += left_out(self.sysroot, self.entries, names)
+        kinds = {f"module {module.name}": module.kind for module in plan.modules}
+        places = place_kmods(closure, lambda by: kmod_segment(kinds.get(by.source, "")))
         for file in (*closure.kmods, *closure.firmware):
             content = self._read(file.image, file.source, file.reasons[0], file.unpack)
             if content is not None:
-                self.put(file.image, content, "kmods", *file.reasons)
+                self.put(file.image, content, places[file.image], *file.reasons)
         for link in closure.links:
-            self.put(link.image, Symlink(link.target), "kmods", *link.reasons)
+            self.put(link.image, Symlink(link.target), places[link.image], *link.reasons)
         index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
         for path, data in closure.index_files.items():
-            self.put(path, Inline(data), "kmods", index)
+            self.put(path, Inline(data), TABLES, index)
         self._notes += closure.notes
         for missing in closure.missing:
             wanted = f"\n  wanted by {tell((missing.reason,))}"

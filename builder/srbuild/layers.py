@@ -28,15 +28,30 @@ SEGMENTS = (
     "kmods",
     "net",
     "block",
+    "kmods-block",
     "volume",
+    "kmods-volume",
     "cluster",
+    "kmods-cluster",
     "fs",
+    "kmods-fs",
     "container",
+    "kmods-container",
     "rescue",
+    "kmods-rescue",
     "server",
+    "kmods-server",
+    "kmods-more",
+    "tables",
     "site",
 )
-"""All segments in the order in which the kernel unpacks them."""
+"""All segments in the order in which the kernel unpacks them.
+
+Each of them is the same in all images that choose the same boot modules of its kind; what follows
+from the choice as a whole stands in the small one of tables.
+"""
+
+TABLES = "tables"
 
 RAW_SEGMENTS = frozenset({"early", "site"})
 """Never compressed: the kernel looks for microcode in plain bytes, and the tail is replaced

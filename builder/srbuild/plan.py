@@ -14,6 +14,7 @@ from srbuild.catalog import Catalog
 from srbuild.config.cluster import check_required
 from srbuild.config.load import Config
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.layers import TABLES
 from srbuild.limits import check_limits
 from srbuild.paths import ImagePath, image_path
 from srbuild.requests import (
@@ -116,7 +117,7 @@ def _tables(config: Config, modules: tuple[Module, ...], spine: Spine) -> Iterat
     if refused := list(_refused_rows(modules)):
         tables = {**tables, f"{HOME}/refused": refused}
     for path, lines in tables.items():
-        yield Data(image_path(path), _lines(lines), origin, "base")
+        yield Data(image_path(path), _lines(lines), origin, TABLES)
     for module in modules:
         # Optional ones and whole subtrees are for the devices present: cold-plugging loads them.
         if loaded := [name for name in module.install.kmods if not name.startswith("=")]:

@@ -56,9 +56,9 @@ def test_every_compressor_can_be_asked_for(asked: str, tree: Path) -> None:
     done = build(tree, "--compression", asked, "--json")
     assert done.returncode == 0, done.stderr
     name = asked.partition(":")[0]
-    assert kinds(tree) == [name, name]
+    assert kinds(tree) == [name, name, name]
     told = json.loads(done.stdout)["segments"]
-    assert [segment["compression"] for segment in told] == [name, name]
+    assert [segment["compression"] for segment in told] == [name, name, name]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_microcode_is_first_and_listed(tree: Path) -> None:
     for words, environ in ((("--microcode", "auto"), {}), ((), {"SRBUILD_MICROCODE": "amd"})):
         done = build(tree, *words, **environ)
         assert done.returncode == 0, done.stderr
-        assert kinds(tree) == ["none", "zstd", "zstd"]
+        assert kinds(tree) == ["none", "zstd", "zstd", "zstd"]
         start = (tree.parent / "x.img").read_bytes()[:5000]
         assert amd() in start
     srbuild = Path(sys.executable).parent / "srbuild"
@@ -102,7 +102,7 @@ def test_a_recipe_may_ask_for_microcode(tree: Path) -> None:
     recipe = tree.parent / "mine.toml"
     recipe.write_text('name = "mine"\nmodules = ["core"]\nmicrocode = "amd"\ncompression = "xz"\n')
     assert build(tree, "--image", str(recipe)).returncode == 0
-    assert kinds(tree) == ["none", "xz", "xz"]
+    assert kinds(tree) == ["none", "xz", "xz", "xz"]
     recipe.write_text('name = "mine"\nmodules = ["core"]\nmicrocode = "amdd"\n')
     done = build(tree, "--image", str(recipe))
     assert done.returncode == 3

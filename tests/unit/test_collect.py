@@ -90,7 +90,7 @@ def test_a_directory_of_ld_so_conf_makes_a_loader_cache(project: Project, tree: 
     tree.program("/usr/sbin/diskd", "libdisk.so.1")
     project.module("block", "disk", '[install]\nbinaries = ["diskd"]\n')
     found = segments(project.collect(blk="disk"))
-    assert (found["/opt/disk/lib/libdisk.so.1"], found["/etc/ld.so.cache"]) == ("block", "base")
+    assert (found["/opt/disk/lib/libdisk.so.1"], found["/etc/ld.so.cache"]) == ("block", "tables")
 
 
 def test_what_two_segments_want_stands_in_the_first(project: Project, tree: Tree) -> None:
@@ -180,16 +180,25 @@ def test_kmods_come_with_what_they_need_and_with_their_firmware(project: Project
     project.module("block", "disk", '[install]\nkmods = ["disk"]\n')
     found = segments(project.collect(blk="disk"))
     base = f"/usr/lib/modules/{VERSION}"
-    kmods = {
-        p for p, segment in found.items() if segment == "kmods" and p.endswith((".ko", "/a.bin"))
-    }
+    kmods = {p for p, s in found.items() if s == "kmods-block" and p.endswith((".ko", "/a.bin"))}
     assert kmods == {
         f"{base}/kernel/drivers/disk.ko",
         f"{base}/kernel/drivers/bus.ko",
         "/usr/lib/firmware/disk/a.bin",
     }
-    assert found[f"{base}/modules.dep"] == "kmods"
+    assert found[f"{base}/modules.dep"] == "tables"
     assert found["/usr/lib/srbuild/kmods/disk"] == "block"
+
+
+def test_a_kmod_stands_with_the_first_that_want_it(project: Project) -> None:
+    """So that what images of other block devices share is the same in all of them."""
+    project.module("block", "disk", '[install]\nkmods = ["disk"]\n')
+    project.module("net", "network", '[install]\nkmods = ["bus"]\n')
+    base = f"/usr/lib/modules/{VERSION}/kernel/drivers"
+    found = segments(project.collect(blk="disk", modules=["network"]))
+    assert (found[f"{base}/bus.ko"], found[f"{base}/disk.ko"]) == ("kmods", "kmods-block")
+    asked = segments(project.collect(kmods=["disk"]))
+    assert (asked[f"{base}/bus.ko"], asked[f"{base}/disk.ko"]) == ("kmods-more", "kmods-more")
 
 
 def test_one_file_that_two_wish_for_is_one_entry_with_both_reasons(project: Project) -> None:

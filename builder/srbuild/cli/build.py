@@ -258,7 +258,7 @@ def _tell(document: dict[str, Any], seconds: float) -> None:
     for segment in document["segments"]:
         origin = "from the cache" if segment["from_cache"] else ""
         size = human_size(segment["length"])
-        click.echo(f"  {segment['name']:10} {size:>9} {origin}".rstrip(), err=True)
+        click.echo(f"  {segment['name']:15} {size:>9} {origin}".rstrip(), err=True)
     size, entries = human_size(document["size"]), document["entries"]
     click.echo(f"{document['image']}: {size}, {entries} entries, verified ({seconds:.2f} s)")
 
@@ -277,7 +277,7 @@ def _check(options: dict[str, Any]) -> None:
         print_json(checked_document(prepared))
         return
     for segment in prepared.layers.segments:
-        click.echo(f"  {segment.name:10} {len(segment.entries):5} entries")
+        click.echo(f"  {segment.name:15} {len(segment.entries):5} entries")
     modules = " ".join(module.name for module in prepared.plan.modules)
     kernel = " ".join(prepared.manifest.kernels) or "none"
     click.echo(f"would build {config.output}: kernel {kernel}, boot modules {modules}")
