@@ -27,7 +27,7 @@ from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernels import kmods
 from srbuild.kernels.microcode import find_microcode
 from srbuild.kernels.modprobed import image_rules, left_out
-from srbuild.kernels.sharing import kmod_segment, place_kmods
+from srbuild.kernels.sharing import close_once, kmod_segment, place_kmods
 from srbuild.kernels.tree import KernelTree, open_kernels
 from srbuild.layers import SEGMENTS, TABLES
 from srbuild.losses import Losses
@@ -337,7 +337,7 @@ class _Draft:
         ]
         modaliases = plan.config.modaliases or ()
         rules = image_rules(((p, e.content) for p, e in self.entries.items()), self.sysroot)
-        closure = kmods.close_kmods(kernel, wishes, firmware, kmod_facts(facts), modaliases, rules)
+        closure = close_once(kernel, wishes, firmware, kmod_facts(facts), modaliases, rules)
         names = {file.name for file in closure.kmods}
         self._errors += rules.conflicts(names)
         self._notes += left_out(self.sysroot, self.entries, names)

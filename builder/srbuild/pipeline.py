@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from srbuild.catalog import Catalog, load_catalog
 from srbuild.collect import collect_manifest, collect_site
@@ -30,6 +30,7 @@ from srbuild.spine import Spine, load_spine
 
 if TYPE_CHECKING:
     from srbuild.image import Image
+    from srbuild.image import Sidecar as Beside
     from srbuild.report import Report
     from srbuild.sidecar import Sidecar
 
@@ -68,6 +69,22 @@ class Built:
     sidecar: bytes = b""
 
 
+class Tools(Protocol):
+    """What several builds of one run have in common."""
+
+    def facts(self, cache: HostPath | None) -> FactStore:
+        """The facts that the cache `cache` keeps."""
+        ...
+
+    def sysroot(self, root: HostPath) -> Sysroot:
+        """The tree at `root`."""
+        ...
+
+    def write(self, prepared: Prepared, target: HostPath, sidecar: Beside) -> tuple[Image, Report]:
+        """Write and verify the image; see `image.write_image`."""
+        ...
+
+
 def find_modules(extra: tuple[HostPath, ...] = ()) -> Catalog:
     """The catalog of srbuild's own boot modules and of those in the folders `extra`."""
     return load_catalog([data_dir() / "modules", *extra], find_spine().points)
@@ -78,7 +95,9 @@ def find_spine() -> Spine:
     return load_spine(data_dir() / "hooks")
 
 
-def prepare(config: Config, catalog: Catalog, part: Part = "all") -> Prepared:
+def prepare(
+    config: Config, catalog: Catalog, part: Part = "all", tools: Tools | None = None
+) -> Prepared:
     """Do everything but writing: plan, collect, cut into layers.
 
     `part` chooses what the image holds: everything, everything but the site part, or the site
@@ -86,13 +105,18 @@ def prepare(config: Config, catalog: Catalog, part: Part = "all") -> Prepared:
     """
     if part == "site" and config.cluster is None:
         raise UsageError("a site part is made from a cluster file", "name it with --cluster FILE")
-    facts = FactStore(config.cache / "facts" if config.cache else None)
+    facts = (
+        tools.facts(config.cache)
+        if tools
+        else FactStore(config.cache / "facts" if config.cache else None)
+    )
     plan = make_plan(config, catalog, find_spine())
     if part == "site":
         root, manifest = None, collect_site(plan)
     else:
         root = _open_root(config, facts)
-        manifest = collect_manifest(plan, Sysroot(root), facts)
+        sysroot = tools.sysroot(root) if tools else Sysroot(root)
+        manifest = collect_manifest(plan, sysroot, facts)
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression
@@ -109,14 +133,16 @@ def _open_root(config: Config, facts: FactStore) -> HostPath:
     return open_tree(config.sysroot, config.cache, facts, config.arch)
 
 
-def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
+def build(
+    config: Config, catalog: Catalog, part: Part = "all", tools: Tools | None = None
+) -> Built:
     """Make the image, or leave it alone when it is current.
 
     The file and its JSON sidecar are replaced only by a verified image. Raises SrbuildError of
     every kind, UsageError for a target that is one of the inputs; whatever is raised, an earlier
     image stays as it was.
     """
-    prepared = prepare(config, catalog, part)
+    prepared = prepare(config, catalog, part, tools)
     target = config.output
     Draft(target)  # refuses what no file can replace
     sidecar = sidecar_path(target)
@@ -128,7 +154,7 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
     from srbuild.image import write_image
     from srbuild.sidecar import to_json
 
-    manifest = replace(prepared.manifest, packages=_used_packages(prepared))
+    manifest = replace(prepared.manifest, packages=_used_packages(prepared, tools))
     cache = ContentCache(config.cache) if config.cache else None
     text = b""
 
@@ -139,18 +165,18 @@ def build(config: Config, catalog: Catalog, part: Part = "all") -> Built:
 
     borrowed: tuple[str, ...] = ()
     with contextlib.ExitStack() as stack:
-        if config.shared_caches:
+        if config.shared_caches and not tools:
             cache = cache or stack.enter_context(scratch_cache())
             borrowed = _borrow(prepared, cache)
         # Or another build's sidecar could come to stand beside this image.
         stack.enter_context(locked(target))
-        image, report = write_image(
-            prepared.layers,
-            target,
-            cache=cache,
-            facts=prepared.facts,
-            sidecar=(sidecar, describe),
-        )
+        beside = (sidecar, describe)
+        if tools:
+            image, report = tools.write(prepared, target, beside)
+        else:
+            image, report = write_image(
+                prepared.layers, target, cache=cache, facts=prepared.facts, sidecar=beside
+            )
         for path in (target, sidecar):
             record_output(path, prepared.facts, key)
     notes = (*borrowed, *image.notes, *_saved(prepared.facts))
@@ -204,12 +230,12 @@ def input_key(prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _used_packages(prepared: Prepared) -> tuple[Package, ...]:
+def _used_packages(prepared: Prepared, tools: Tools | None) -> tuple[Package, ...]:
     """The sysroot's packages that have files in the image."""
     root = prepared.root
     if root is None:
         return ()
-    sysroot = Sysroot(root)
+    sysroot = tools.sysroot(root) if tools else Sysroot(root)
     prefix = sysroot.host(SysrootPath("/"))
     contents = (entry.content for entry in prepared.manifest.entries.values())
     paths = [

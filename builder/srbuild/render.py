@@ -12,6 +12,7 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from srbuild.bootmodule import Module
@@ -23,7 +24,7 @@ from srbuild.plan import Plan
 from srbuild.requests import Rendered
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 ETC = "/etc/srbuild"
 
@@ -115,6 +116,7 @@ def _templates(plan: Plan, scope: str) -> list[Rendered]:
     return [r for r in plan.requests if isinstance(r, Rendered) and r.scope == scope]
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, StrictUndefined
 
@@ -136,22 +138,26 @@ def _render(
     context: Mapping[str, object],
 ) -> Iterator[RenderedFile]:
     """Render `wishes`; a template that comes out empty makes no file."""
-    environment = _environment()
     full = {**context, "options": _options(modules, values)}
     with_secret = {module.name for module in modules if _holds_secret(module, values)}
     for wish in wishes:
-        data = _render_one(environment, wish, full)
+        data = _render_one(wish, full)
         if data.strip():
             secret = wish.secret and wish.module in with_secret
             yield RenderedFile(wish.target, data, wish.mode, wish.origin, secret)
 
 
-def _render_one(environment: Environment, wish: Rendered, context: Mapping[str, object]) -> bytes:
+@cache
+def _compiled(text: str) -> Template:
+    return _environment().from_string(text)
+
+
+def _render_one(wish: Rendered, context: Mapping[str, object]) -> bytes:
     from jinja2 import TemplateError
 
     origin = Origin(str(wish.source))
     try:
-        template = environment.from_string(wish.source.read_text("utf-8"))
+        template = _compiled(wish.source.read_text("utf-8"))
         return template.render(**context).encode("utf-8", "surrogateescape")
     except OSError as error:
         raise MissingInputError(f"cannot read: {error.strerror}", origin=origin) from error

@@ -138,7 +138,7 @@ def test_usage_errors_are_one_document_too(srbuild: Callable[..., Done]) -> None
         (["--version"], 0, "srbuild"),
         ([], 2, "Usage:"),
         (["biuld"], 2, "Did you mean 'build'?"),
-        (["frobnicate"], 2, "build, check, list, verify"),
+        (["frobnicate"], 2, "build, check, matrix, list, verify"),
         (["--frob"], 2, "--frob"),
         (["build", "--fs"], 2, "requires an argument"),
         (["build", "extra"], 2, "unexpected extra argument"),

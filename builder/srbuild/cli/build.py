@@ -125,7 +125,25 @@ def _build_options(command: Command) -> Command:
 )
 @click.option("--cmdline", metavar="TEXT|@FILE", help="The kernel command line that --uki embeds.")
 @click.option("--dry-run", is_flag=True, help="Do everything but writing, as `check` does.")
-def build(*, dry_run: bool, uki: Path | None, cmdline: str | None, **options: Any) -> None:
+@click.option(
+    "--matrix",
+    metavar="FILE|DIR",
+    help="Build all images that a matrix file describes, or all recipes of a folder.",
+)
+@click.option("--shard", metavar="I/N", help="Of the matrix, build the I-th of N parts.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 512), help="Images at a time.  [default: one a core]"
+)
+def build(
+    *,
+    dry_run: bool,
+    uki: Path | None,
+    cmdline: str | None,
+    matrix: str | None,
+    shard: str | None,
+    jobs: int | None,
+    **options: Any,
+) -> None:
     """Build an initrd that boots machines from one shared root.
 
     The image holds the boot modules chosen with --fs, --blk and --container and all that these
@@ -134,6 +152,13 @@ def build(*, dry_run: bool, uki: Path | None, cmdline: str | None, **options: An
     The file is verified before it replaces the previous one; FILE.json beside it says what is
     in it and why.
     """
+    if matrix is not None:
+        from srbuild.cli.matrix import build_matrix
+
+        build_matrix(matrix, shard, jobs, options, single=(uki, cmdline, dry_run))
+        return
+    if shard or jobs:
+        raise UsageError("--shard and --jobs are for --matrix", "name the matrix, or drop them")
     words = _check_uki(uki, cmdline, options["part"])
     if dry_run:
         _check(options)
@@ -188,7 +213,7 @@ def _build(options: dict[str, Any], uki: Path | None, cmdline: str) -> None:
     as_json = options["as_json"]
     document, is_unsafe = (None if uki else _remember(options)) or _make(options, uki, cmdline)
     print_notes(document["notes"], f"{document['image']}.json")
-    _announce_unsafe(is_unsafe)
+    announce_unsafe(is_unsafe)
     seconds = time.monotonic() - began
     if as_json:
         print_json({**document, "seconds": round(seconds, 3)})
@@ -236,7 +261,7 @@ def _make(options: dict[str, Any], uki: Path | None, cmdline: str) -> tuple[dict
         built = pipeline.build(config, catalog, options["part"])
     written = built.image or pipeline.read_sidecar(config.output)
     assert written is not None, "a finished build leaves one"
-    is_unsafe = _is_unsafe(config)
+    is_unsafe = is_unsafe_fenced(config)
     if config.cache:
         left_alone = built_document(replace(built, image=None, notes=()), written)
         keys = built.image.keys if built.image else ()
@@ -270,7 +295,7 @@ def _check(options: dict[str, Any]) -> None:
     prepared = pipeline.prepare(config, catalog, options["part"])
     prepared.facts.save()
     print_notes(prepared.manifest.notes, "the output of --json")
-    _announce_unsafe(_is_unsafe(prepared.config))
+    announce_unsafe(is_unsafe_fenced(prepared.config))
     if options["as_json"]:
         from srbuild.cli.documents import checked_document
 
@@ -296,12 +321,14 @@ def _load(options: dict[str, Any], environ: Mapping[str, str]) -> tuple[Catalog,
     return catalog, load_config(options, environ, catalog)
 
 
-def _is_unsafe(config: Config) -> bool:
+def is_unsafe_fenced(config: Config) -> bool:
+    """Whether the image has no fencing worth the name."""
     given = [config.values, config.cluster.values] if config.cluster else [config.values]
     return any(values.get("fence", {}).get("method") == ("unsafe-none",) for values in given)
 
 
-def _announce_unsafe(is_unsafe: bool) -> None:
+def announce_unsafe(is_unsafe: bool) -> None:
+    """Say on stderr that fencing is unsafe, if it is."""
     if is_unsafe:
         click.echo(
             "srbuild: note: fencing is unsafe-none: a node that only seems dead can destroy the "

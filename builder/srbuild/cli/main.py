@@ -17,6 +17,7 @@ from srbuild.paths import shown
 VERBS = {
     "build": ("srbuild.cli.build", "build"),
     "check": ("srbuild.cli.build", "check"),
+    "matrix": ("srbuild.cli.matrix", "matrix"),
     "list": ("srbuild.cli.inspect", "list_image"),
     "verify": ("srbuild.cli.inspect", "verify"),
     "why": ("srbuild.cli.views", "why"),
@@ -27,7 +28,6 @@ VERBS = {
     "test": ("srbuild.cli.test", "test"),
 }
 DEFAULT_VERB = "build"
-LINES = "\n"  # what a message of several lines holds beside printable characters
 
 
 HELP = """Build initrds that boot machines from one shared root, into a container.
@@ -116,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _report(error: SrbuildError, *, as_json: bool) -> None:
+    from srbuild.cli.output import LINES
+
     errors = error.errors if isinstance(error, ErrorGroup) else (error,)
     for one in errors:
         click.echo(f"srbuild: error: {shown(str(one), keep=LINES)}", err=True)
@@ -127,16 +129,7 @@ def _report(error: SrbuildError, *, as_json: bool) -> None:
 
 def _print_errors(errors: Sequence[SrbuildError]) -> None:
     """Print the JSON document that a failed verb leaves in place of its result."""
-    from srbuild.cli.output import print_json
+    from srbuild.cli.output import error_rows, print_json
 
-    rows = [
-        {
-            "message": one.message,
-            "hint": one.hint,
-            "origin": str(one.origin) if one.origin else None,
-            "kind": type(one).__name__,
-        }
-        for one in errors
-    ]
     code = errors[0].exit_code
-    print_json({"schema": "srbuild.error/1", "exit_code": code, "errors": rows})
+    print_json({"schema": "srbuild.error/1", "exit_code": code, "errors": error_rows(errors)})

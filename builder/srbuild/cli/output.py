@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from srbuild.errors import SrbuildError
 from srbuild.paths import shown
 
 SHOWN_NOTES = 3
+LINES = "\n"  # what a message of several lines holds beside printable characters
 NOTE_WIDTH = 160
 
 
 def print_json(document: object) -> None:
     """Print one JSON document on stdout, keys in the order in which they were put."""
     click.echo(json.dumps(document, indent=2))
+
+
+def error_rows(errors: Sequence[SrbuildError]) -> list[dict[str, Any]]:
+    """Errors as JSON documents have them."""
+    return [
+        {
+            "message": one.message,
+            "hint": one.hint,
+            "origin": str(one.origin) if one.origin else None,
+            "kind": type(one).__name__,
+        }
+        for one in errors
+    ]
 
 
 def print_notes(notes: Sequence[str], rest: str) -> None:

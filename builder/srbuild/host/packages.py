@@ -77,7 +77,7 @@ class Packages:
 
 def load_packages(sysroot: Sysroot) -> Packages:
     """The packages of `sysroot`; nothing is read before it is asked for."""
-    return Packages(sysroot)
+    return sysroot.once("packages", lambda: Packages(sysroot))
 
 
 def write_packages(root: HostPath, debs: Sequence[Deb]) -> None:

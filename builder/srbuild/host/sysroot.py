@@ -11,16 +11,17 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 from srbuild.errors import MissingInputError
 from srbuild.host.looks import look, look_plain
 from srbuild.paths import HostPath, SysrootPath, sysroot_path
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+Made = TypeVar("Made")
 MAX_LINKS = 40  # the kernel's own limit: MAXSYMLINKS in include/linux/namei.h
 
 
@@ -69,6 +70,16 @@ class Sysroot:
         self._prefix = "" if str(self.root) == "/" else str(self.root)
         self._dirs: dict[str, Mapping[str, bool]] = {}
         self._targets: dict[str, str] = {}
+        self._made: dict[object, object] = {}
+
+    def once(self, key: object, make: Callable[[], Made]) -> Made:
+        """What `make` makes of this tree, made when `key` is first asked for.
+
+        For what several images take from one tree; `key` must tell all that it depends on.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(Made, self._made[key])
 
     def host(self, path: SysrootPath) -> str:
         """The host's name of `path`, which must hold no link (see `resolve`)."""

@@ -7,15 +7,36 @@ of segments, of the kinds of boot modules that want it, themselves or by way of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 
 from srbuild.errors import Origin
-from srbuild.kernels.kmods import KmodClosure, KmodFile, KmodLink
+from srbuild.formats.modinfo import ModInfo
+from srbuild.host.sysroot import Identity
+from srbuild.kernels.kmods import KmodClosure, KmodFile, KmodLink, Wish, close_kmods
+from srbuild.kernels.modprobed import Rules
+from srbuild.kernels.tree import KernelTree
 from srbuild.layers import SEGMENTS
 from srbuild.paths import ImagePath
 
 COMMON = "kmods"  # those that every image wants: of the kinds base and net
 OTHER = "kmods-more"  # those that no boot module wants: the user's own wishes
+
+
+def close_once(
+    tree: KernelTree,
+    wishes: Sequence[Wish],
+    firmware: Sequence[Wish],
+    facts: MutableMapping[Identity, ModInfo],
+    modaliases: Sequence[str],
+    rules: Rules,
+) -> KmodClosure:
+    """`close_kmods`, once for all images of the tree that ask for the same."""
+    asked = (tuple(wishes), tuple(firmware), tuple(modaliases))
+    told = (tuple(sorted(rules.leads_to.items())), tuple(sorted(rules.installs)))
+    return tree.sysroot.once(
+        ("kmods", tree.version, asked, told),
+        lambda: close_kmods(tree, wishes, firmware, facts, modaliases, rules),
+    )
 
 
 def kmod_segment(kind: str) -> str:

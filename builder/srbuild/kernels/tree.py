@@ -144,8 +144,12 @@ def open_kernel(sysroot: Sysroot, version: str = "", origin: Origin | None = Non
             origin=origin,
         )
     chosen = version or versions[-1]
-    bases = [SysrootPath(f"{base}/{chosen}") for base in _MODULE_DIRS]
-    tree = KernelTree(sysroot, chosen, next(base for base in bases if sysroot.names(base)))
+    return sysroot.once(("kernel", chosen), lambda: _open(sysroot, chosen))
+
+
+def _open(sysroot: Sysroot, version: str) -> KernelTree:
+    bases = [SysrootPath(f"{base}/{version}") for base in _MODULE_DIRS]
+    tree = KernelTree(sysroot, version, next(base for base in bases if sysroot.names(base)))
     _ = tree.deps  # a kernel that depmod has not seen is no kernel to build for
     return tree
 
