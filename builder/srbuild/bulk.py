@@ -7,6 +7,8 @@ share segments through a folder (`stock.py`).
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 import signal
 import time
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from multiprocessing.util import Finalize
 from typing import Any, TypeAlias
 
@@ -153,6 +155,16 @@ class _Worker:
         self._catalog = catalog
         self._describe = describe
         self._workshop = workshop
+        self._stop = mmap.mmap(-1, 1)  # shared with the processes that are forked
+
+    def stop(self) -> None:
+        """Have no process begin another image."""
+        self._stop[0] = 1
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of them was told to stop."""
+        return self._stop[0] != 0
 
     def prime(self) -> None:
         """Read what all processes need, before they are forked."""
@@ -198,12 +210,22 @@ def _begin(worker: _Worker) -> None:
 
 
 def _run(index: int) -> Outcome:
+    [worker] = _WORKER
+    if worker.is_stopped:  # the pool hands out a few more than there are processes
+        raise KeyboardInterrupt
     # Ctrl-C ends a build where it stands; a process that only waits for one is ended by its pool.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        return _WORKER[0].run(index)
+        return worker.run(index)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    """Once: the terminal and the parent may both have said so, and cleaning up takes a moment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _WORKER[0].stop()
+    raise KeyboardInterrupt
 
 
 def _run_pool(worker: _Worker, count: int, processes: int) -> Iterator[Outcome]:
@@ -214,6 +236,11 @@ def _run_pool(worker: _Worker, count: int, processes: int) -> Iterator[Outcome]:
             for future in as_completed(futures):
                 yield _outcome(future, worker, futures[future])
         except BaseException:
+            worker.stop()
+            for child in active_children():
+                assert child.pid is not None, "it was started"
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGINT)
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 

@@ -1,7 +1,7 @@
 """The CI jobs that build a matrix in parts: GitHub's and GitLab's words for the same pipeline.
 
-One job a part, each with `srbuild build --matrix … --shard I/N`, all with one shared cache; what they
-built and their reports are kept; the last job looks whether every image is there. Pure: text out.
+One job a part, each with `srbuild build --matrix … --shard I/N`, all with one shared cache; what
+they built and their reports are kept; the last job looks whether every image is there.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _lines(value: Yaml) -> Iterator[str]:
 
 
 def _put(key: str, value: Yaml) -> Iterator[str]:
-    if isinstance(value, str) and value.endswith("\n"):
+    if isinstance(value, str) and value.endswith("\n") and _is_plain(value):
         yield f"{key} |"
         yield from (f"  {line}" for line in value.splitlines())
     elif isinstance(value, str | int) or not value:
@@ -182,5 +182,11 @@ def _put(key: str, value: Yaml) -> Iterator[str]:
         yield from (f"  {line}" for line in _lines(value))
 
 
+def _is_plain(text: str) -> bool:
+    """Whether `text` can stand in a literal block, which knows no escapes."""
+    return all(line.isprintable() and line[:1] not in ("", " ") for line in text.split("\n")[:-1])
+
+
 def _scalar(value: Yaml) -> str:
-    return json.dumps(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from srbuild.pipeline import Built
 
 # Options of `build` that are about the run, not about one image.
-_RUN = frozenset(
-    ("cache", "no_cache", "as_json", "output", "uki", "cmdline", "dry_run")
-    + ("matrix", "shard", "jobs", "module_path")
-)
+_RUN = frozenset({"cache", "no_cache", "as_json", "output", "uki", "cmdline", "dry_run"}) | {
+    *("matrix", "shard", "jobs", "module_path"),
+}
 _PARTS = ("all", "base", "site")
 
 
