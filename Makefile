@@ -46,6 +46,8 @@ lint: build/.lint-packages $(VENV)/.complete ## Check the sources without runnin
 
 bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tools, as root: [N=10 rounds] [ONLY=bookworm|sid]
 	@$(VENV)/bin/python -m tests.bench -n $(N) $(if $(ONLY),--only $(ONLY))
+	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
+	@$(VENV)/bin/python -m tests.bench.scale
 
 matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module

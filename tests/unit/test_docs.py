@@ -9,6 +9,7 @@ The words after a fenced block's language say how its example is proved:
 - `sh boot`: what needs virtual machines; parsed here, run by `make matrix`
 - `toml module.toml`: a part of a boot module, read as one
 - `toml cluster.toml`: a cluster file, read as one; the page's commands find it under that name
+- `toml matrix.toml`: a matrix, read as one; the page's commands find it under that name
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pytest
 
 from srbuild import errors
 from srbuild.cli.main import VERBS, cli
+from srbuild.cli.matrix import load_matrix
 from srbuild.config.cluster import load_cluster
 from srbuild.lab.scenario import find_scenario
 from srbuild.pipeline import find_modules
@@ -37,7 +39,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-KINDS = {"sh", "sh make", "sh uki", "sh boot", "toml cluster.toml", "toml module.toml"}
+KINDS = {"sh", "sh make", "sh uki", "sh boot", "toml cluster.toml"}
+KINDS |= {"toml module.toml", "toml matrix.toml"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,12 @@ def test_parts_of_boot_modules_are_read(tmp_path: Path, example: Example) -> Non
     assert "example" in find_modules((tmp_path,)).modules
 
 
+@pytest.mark.parametrize("example", of_kind("toml matrix.toml"))
+def test_matrices_are_read(tmp_path: Path, example: Example) -> None:
+    (tmp_path / "matrix.toml").write_text(example.text)
+    assert len(load_matrix(str(tmp_path / "matrix.toml")).rows) > 1
+
+
 @pytest.mark.parametrize("example", of_kind("sh make"))
 def test_make_targets_exist(example: Example) -> None:
     for words in example.commands:
@@ -164,6 +173,9 @@ def run_commands(script: str, page: Path, sysroot: Path, tmp_path: Path) -> None
     clusters = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml" and e.page == page]
     others = [e.text for e in EXAMPLES if e.kind == "toml cluster.toml"]
     (tmp_path / "cluster.toml").write_text((clusters or others)[0])
+    for example in EXAMPLES:
+        if example.kind == "toml matrix.toml" and example.page == page:
+            (tmp_path / "matrix.toml").write_text(example.text)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
