@@ -7,6 +7,7 @@ ROW ?=
 N ?= 10
 SECONDS ?= 60
 
+ROOT = --fs $(FS) $(if $(BLK),--blk $(BLK))
 SYSROOT := build/sysroot
 VENV := .venv
 SRBUILD := $(VENV)/bin/srbuild
@@ -33,9 +34,9 @@ PYTHON = $(shell { for it in $(PYTHONS); do "$$it" -c '$(CAN_VENV)' && break; it
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs2 BLK=iscsi [CLUSTER=cluster.toml]
-	@$(SRBUILD) sysroot create $(SYSROOT) --fs $(FS) --blk $(BLK)
-	@$(SRBUILD) --fs $(FS) --blk $(BLK) --sysroot $(SYSROOT) $(if $(CLUSTER),--cluster '$(CLUSTER)') -o build/$(FS)-$(BLK).img
+image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs2 BLK=iscsi [CLUSTER=cluster.toml], or FS=nfs BLK=
+	@$(SRBUILD) sysroot create $(SYSROOT) $(ROOT)
+	@$(SRBUILD) $(ROOT) --sysroot $(SYSROOT) $(if $(CLUSTER),--cluster '$(CLUSTER)') -o build/$(FS)$(BLK:%=-%).img
 
 test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
