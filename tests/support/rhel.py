@@ -24,6 +24,7 @@ LIBRARIES = {
 }
 PROGRAMS = {
     "/usr/bin/timeout": ("libc.so.6",),
+    "/usr/sbin/blkid": ("libc.so.6",),
     "/usr/sbin/iscsid": ("libopeniscsiusr.so.0",),
     "/usr/sbin/iscsiadm": ("libopeniscsiusr.so.0", "libvendor.so.1"),
     "/usr/sbin/corosync": ("libcpg.so.4",),

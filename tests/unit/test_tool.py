@@ -140,9 +140,11 @@ def test_an_interrupt_ends_the_program(tmp_path: Path) -> None:
             time.sleep(0.01)
         os.kill(os.getpid(), 2)
 
+    # The wait lets Popen come back first: no one could end a program that it has not named yet.
+    script = f"sleep 0.5; echo $$ > {shlex.quote(str(pid))}; exec sleep 60"
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        run(["sh", "-c", f"echo $$ > {shlex.quote(str(pid))}; exec sleep 60"], timeout=30)
+        run(["sh", "-c", script], timeout=30)
     wait_gone(int(pid.read_text()))
 
 
