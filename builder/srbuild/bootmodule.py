@@ -67,7 +67,10 @@ class Option:
     whether nodes may have values of their own; `reason` is said to the user when a required
     option is missing. A number lies between `least` and `most`. `refused` are words that a
     `flags` option does not take (`soft`, `vers` for `vers=…` too, or `sec=krb5`), each with the
-    reason.
+    reason. `when` ("OPTION=VALUE" of the same module) bounds where it is required. A value of one with
+    `brings` asks for the boot module that offers the name which begins so and ends in the
+    value. What one node has of a `shared` option every node may know: site templates see it, be
+    it a secret or not, as `node.options`.
     """
 
     name: str = field(metadata=TABLE_KEY)
@@ -85,6 +88,9 @@ class Option:
     needs: tuple[CmdlineName, ...] = ()
     least: int | None = None
     most: int | None = None
+    when: str = ""
+    brings: str = ""
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -106,10 +112,24 @@ class Option:
             raise ValueError("a secret has no default")
         if self.required != "no" and self.default != ():
             raise ValueError("what has a default is never missing: drop required or default")
+        self._check_when_and_shared()
+
+    def _check_when_and_shared(self) -> None:
+        if self.when and not re.fullmatch(r"[a-z][a-z0-9_]*=\S+", self.when):
+            raise ValueError(f"{self.when!r} must be OPTION=VALUE")
+        if self.when and self.required == "no":
+            raise ValueError("`when` says when an option is required, which this one never is")
+        if self.shared and self.scope != "node":
+            raise ValueError("a site's option is shared anyway: `shared` is for scope node")
 
     def variable(self, module: str) -> str:
         """The shell variable that holds the option of `module` at boot."""
         return f"SR_{module}_{self.name}".upper().replace("-", "_")
+
+    def applies(self, values: Mapping[str, tuple[str, ...]]) -> bool:
+        """Whether the module's own `values` make what `when` says true."""
+        name, _, value = self.when.partition("=")
+        return not name or value in values.get(name, ())
 
     def parse(self, raw: object) -> str:
         """One value's normal form; ValueError with a sentence."""
@@ -167,7 +187,8 @@ class Install:
     """What the module needs in the image, by the names that the sysroot has for it.
 
     `plugins` and `files` are globs over the sysroot, in which `{libdir}` stands for each
-    library directory.
+    library directory. `scripts` lie in the module's folder and are put beside those of [run],
+    for programs other than the spine to run.
     """
 
     binaries: tuple[str, ...] = ()
@@ -178,6 +199,7 @@ class Install:
     plugins: tuple[str, ...] = ()
     files: tuple[FileWish, ...] = ()
     dirs: tuple[Target, ...] = ()
+    scripts: tuple[FileName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,9 @@ def _check_files(module: Module, reader: Reader) -> None:
     for point, run in module.run.items():
         if not _is_there(module.folder / run.script, os.path.isfile):
             reader.fail(join_key("run", point), f"no script {run.script} in the module's folder")
+    for index, script in enumerate(module.install.scripts):
+        if not _is_there(module.folder / script, os.path.isfile):
+            reader.fail(f"install.scripts[{index}]", f"no script {script} in the module's folder")
     for index, template in enumerate(module.templates):
         if not _is_there(module.template_path(template), os.path.isfile):
             reader.fail(

@@ -51,7 +51,9 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
     for options that must be set and are not, and for requirements that nothing meets;
     ConflictError for modules that exclude each other or can't serve the cluster.
     """
-    modules = catalog.resolve(_chosen(config))
+    chosen = [*_chosen(config)]
+    chosen += _brought(config, catalog, catalog.resolve(chosen))
+    modules = catalog.resolve(dict.fromkeys(chosen))
     raise_all(_stray_values(config, modules))
     if config.cluster:
         check_required(modules, config.cluster, config.values)
@@ -78,6 +80,41 @@ def _chosen(config: Config) -> Iterator[str]:
     yield BASE_MODULE
     yield from (name for name in (config.blk, config.fs, config.container) if name)
     yield from config.modules
+
+
+def _brought(config: Config, catalog: Catalog, modules: tuple[Module, ...]) -> Iterator[str]:
+    """The modules that the values of `modules`' options ask for: see `Option.brings`.
+
+    ConfigError when no module offers what a value names.
+    """
+    for module in modules:
+        for option in module.options.values():
+            if not option.brings:
+                continue
+            for value, origin in _values_of(config, module.name, option.name):
+                wish = option.brings + value.replace("_", "-")
+                try:
+                    yield catalog.provider(wish).name
+                except ConfigError as error:
+                    problem = f"no boot module is for {option.name} = {value!r}"
+                    offers = {o for m in catalog.modules.values() for o in (m.name, *m.provides)}
+                    known = sorted(o for o in offers if o.startswith(option.brings))
+                    names = ", ".join(o.removeprefix(option.brings) for o in known)
+                    raise ConfigError(problem, f"one of: {names}", origin) from error
+
+
+def _values_of(config: Config, module: str, option: str) -> Iterator[tuple[str, Origin]]:
+    """Every value that an option has anywhere, each with the place where it stands."""
+    for value in config.values.get(module, {}).get(option, ()):
+        yield value, Origin("recipe or --set", f"values.{module}.{option}")
+    if config.cluster is None:
+        return
+    source = config.cluster.origin.source
+    for value in config.cluster.values.get(module, {}).get(option, ()):
+        yield value, Origin(source, f"{module}.{option}")
+    for index, node in enumerate(config.cluster.nodes):
+        for value in node.values.get(module, {}).get(option, ()):
+            yield value, Origin(source, f"node[{index}].{module}.{option}")
 
 
 def _stray_values(config: Config, modules: tuple[Module, ...]) -> list[SrbuildError]:
@@ -203,6 +240,6 @@ def _module_requests(module: Module) -> Iterator[Request]:
             template.secret,
             asked("template", i),
         )
-    for script in sorted({run.script for run in module.run.values()}):
+    for script in sorted({*install.scripts, *(run.script for run in module.run.values())}):
         origin = Origin(f"module {module.name}", "run")
         yield Own(module.folder / script, _script_path(module, script), 0o755, origin, segment)

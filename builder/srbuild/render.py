@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -44,12 +44,16 @@ class RenderedFile:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as templates see it: `address` with its prefix length, `ip` without."""
+    """A node as templates see it: `address` with its prefix length, `ip` without.
+
+    `options` are what every node may know of it: module → option → value, the shared ones.
+    """
 
     name: str
     id: int
     macs: tuple[str, ...]
     address: str | None
+    options: Mapping[str, Mapping[str, object]]
 
     @property
     def ip(self) -> str | None:
@@ -84,7 +88,7 @@ def render_site(plan: Plan) -> list[RenderedFile]:
     if cluster is None:
         return []
     site = _merge(plan.config.values, cluster.values)
-    view = _view(cluster)
+    view = _view(cluster, plan.modules, site)
     context: dict[str, object] = {"cluster": view}
     origin = cluster.origin
     nodes = [n for n in cluster.nodes if plan.config.only_node in {None, n.name}]
@@ -95,7 +99,7 @@ def render_site(plan: Plan) -> list[RenderedFile]:
             origin,
         ),
         RenderedFile(image_path(f"{ETC}/nodes"), _node_table(cluster), 0o644, origin),
-        *_render(_templates(plan, "site"), plan.modules, site, context),
+        *_render(_templates(plan, "site"), plan.modules, site, context, cluster.nodes),
     ]  # fmt: skip
     for node, node_view in zip(cluster.nodes, view.nodes, strict=True):
         if node not in nodes:
@@ -136,10 +140,15 @@ def _render(
     modules: Sequence[Module],
     values: Values,
     context: Mapping[str, object],
+    nodes: Sequence[Node] = (),
 ) -> Iterator[RenderedFile]:
-    """Render `wishes`; a template that comes out empty makes no file."""
+    """Render `wishes`; a template that comes out empty makes no file.
+
+    `nodes` are those whose shared options the templates see.
+    """
     full = {**context, "options": _options(modules, values)}
-    with_secret = {module.name for module in modules if _holds_secret(module, values)}
+    every = [values, *(node.values for node in nodes)]
+    with_secret = {m.name for m in modules if any(_holds_secret(m, one) for one in every)}
     for wish in wishes:
         data = _render_one(wish, full)
         if data.strip():
@@ -188,8 +197,14 @@ def _holds_secret(module: Module, values: Values) -> bool:
     return any(option.secret and given.get(name) for name, option in module.options.items())
 
 
-def _view(cluster: Cluster) -> ClusterView:
-    nodes = tuple(NodeView(n.name, n.id, n.macs, n.address) for n in cluster.nodes)
+def _view(cluster: Cluster, modules: Sequence[Module], site: Values) -> ClusterView:
+    shared = [
+        replace(m, options={name: o for name, o in m.options.items() if o.shared}) for m in modules
+    ]
+    nodes = tuple(
+        NodeView(n.name, n.id, n.macs, n.address, _options(shared, _merge(site, n.values)))
+        for n in cluster.nodes
+    )
     return ClusterView(cluster.name, nodes)
 
 
@@ -233,7 +248,12 @@ def _node_values(modules: Iterable[Module], node: Node, origin: Origin) -> Rende
 
 
 def _refuse_shared_secrets(plan: Plan, nodes: list[Node]) -> None:
-    secrets = {(m.name, o.name) for m in plan.modules for o in m.options.values() if o.secret}
+    secrets = {
+        (module.name, option.name)
+        for module in plan.modules
+        for option in module.options.values()
+        if option.secret and not option.shared
+    }
     owners = [
         node.name
         for node in nodes

@@ -267,6 +267,9 @@ def check_required(
             several = option.required == "several-nodes" and len(cluster.nodes) > 1
             if not several and option.required != "always":
                 continue
+            sources = (recipe or {}, cluster.values)
+            if not option.applies(_given(module, sources)):
+                continue
             if any(
                 found.get(module.name, {}).get(option.name)
                 for found in (cluster.values, recipe or {})
@@ -304,12 +307,20 @@ def _lone(module: Module, cluster: Cluster, recipe: Settings) -> Iterator[Config
         )
 
 
+def _given(module: Module, sources: Sequence[Settings]) -> dict[str, tuple[str, ...]]:
+    """The options of `module` by name, those of later `sources` before earlier ones'."""
+    found = {option.name: option.default for option in module.options.values()}
+    for source in sources:
+        found.update(source.get(module.name, {}))
+    return found
+
+
 def _missing(
     module: Module, option: Option, cluster: Cluster, without: Sequence[str]
 ) -> ConfigError:
     table = f"[{module.table}]" if option.scope == "site" else f"[node.{module.name}]"
     why = option.reason or option.help
-    if option.required == "several-nodes":
+    if option.required == "several-nodes" and option.scope == "site":
         who = f"{len(cluster.nodes)} nodes need"
     elif len(without) < len(cluster.nodes):
         who = f"{', '.join(without)} {'needs' if len(without) == 1 else 'need'}"

@@ -21,6 +21,7 @@ from typing import Self
 
 from srbuild.errors import VerifyError
 from srbuild.lab.disk import READY_S, DiskSpec, cached_disk, copy_sparse, write_lab_archive
+from srbuild.lab.fencing import FenceDesk, Policy
 from srbuild.lab.qemu import (
     BOARDS,
     Disk,
@@ -90,13 +91,14 @@ class NodeSpec:
     """A node of the lab's cluster: its name, and the MAC address of its card on the LAN.
 
     `more` are further cards, each a MAC address and the name of the link that it is on;
-    `memory` in MiB.
+    `memory` in MiB; `devices` are further arguments of QEMU's.
     """
 
     name: str
     mac: str
     more: tuple[tuple[str, str], ...] = ()
     memory: int = MEMORY
+    devices: tuple[str, ...] = ()
 
     @property
     def cards(self) -> tuple[tuple[str, str], ...]:
@@ -119,6 +121,7 @@ class Lab:
         self._tell = tell
         self._begin = time.monotonic()
         self._links: dict[str, Link] = {}
+        self._desk: FenceDesk | None = None
         self._stack = ExitStack()
         self._work = Path()
 
@@ -158,6 +161,16 @@ class Lab:
     def link(self, name: str) -> Link:
         """The link of that name, the same for all machines of this run."""
         return self._links.setdefault(name, new_link())
+
+    def fencing(self, policy: Policy) -> FenceDesk:
+        """Give every node that is started from now on a fence device, ruled by `policy`.
+
+        The image needs the boot module `fence-lab`. A node that a peer has turned off is gone
+        as by a power cut before the peer hears of it.
+        """
+        self._desk = FenceDesk(policy)
+        self._stack.callback(self._desk.close)
+        return self._desk
 
     # --- disks --------------------------------------------------------------------------------
 
@@ -295,8 +308,12 @@ class Lab:
             node.memory,
             self.inputs.accel,
             arch,
+            self._desk is not None and node is not SERVER,
+            node.devices,
         )
         vm = self._stack.enter_context(Vm(machine, self.inputs.folder, self._work))
+        if machine.fence and self._desk:
+            self._desk.add(vm)
         self.logs[name] = str(vm.serial)
         return vm
 

@@ -77,6 +77,8 @@ class Machine:
     """What to boot.
 
     `memory` in MiB; `accel` is QEMU's accelerator, `tcg` or `kvm`; `arch` a key of BOARDS.
+    With `fence` it has the port on which its fence agent speaks with the host (lab/fencing.py);
+    `devices` are further arguments of QEMU's.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Machine:
     memory: int = 512
     accel: str = "tcg"
     arch: str = "x86_64"
+    fence: bool = False
+    devices: tuple[str, ...] = ()
 
     @property
     def qemu(self) -> str:
@@ -154,6 +158,14 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
     args += ["-chardev", f"socket,id=control,path={_plain(control)},server=on,wait=off"]
     args += second_port
     args += ["-qmp", f"unix:{_plain(qmp_path(control))},server=on,wait=off"]
+    if machine.fence:
+        args += [
+            "-chardev",
+            f"socket,id=fence,path={_plain(fence_path(control))},server=on,wait=off",
+        ]
+        args += ["-device", "virtio-serial-pci"]
+        args += ["-device", "virtserialport,chardev=fence,name=fence"]
+    args += machine.devices
     if any(disk.serial for disk in machine.disks):
         args += ["-device", "virtio-scsi-pci,id=scsi"]
     for i, disk in enumerate(machine.disks):
@@ -180,6 +192,11 @@ def _disk_words(index: int, disk: Disk) -> list[str]:
 def qmp_path(control: HostPath) -> HostPath:
     """Where the QMP socket of the machine with that `control` socket is."""
     return control.with_suffix(".qmp")
+
+
+def fence_path(control: HostPath) -> HostPath:
+    """Where the fence port of the machine with that `control` socket is."""
+    return control.with_suffix(".fence")
 
 
 def _plain(value: HostPath | str) -> str:
@@ -247,7 +264,8 @@ class Vm:
                 f"{' and '.join(missing)}: not installed",
                 hint=f"apt-get install {_PACKAGES[self.machine.arch]} util-linux",
             )
-        self.control.unlink(missing_ok=True)
+        for old in (self.control, self.fence_port):
+            old.unlink(missing_ok=True)
         self.serial.write_bytes(b"")
         args: tuple[str, ...] = ("setpriv", "--pdeathsig", "KILL", "--")
         args += command(self.machine, self.serial, self.control)
@@ -261,6 +279,11 @@ class Vm:
             said = self._qemu_log.read_text(errors="replace").strip()
             raise ToolError(f"QEMU ended at once: {said}")
         return self.control.exists()
+
+    @property
+    def fence_port(self) -> HostPath:
+        """The socket of its fence port, if it has one."""
+        return fence_path(self.control)
 
     @property
     def alive(self) -> bool:

@@ -26,6 +26,9 @@ complete() {
         END { exit !(expected > 0 && total >= expected) }'
 }
 
+# A repair without the cluster (see the module gfs2) takes no part in it.
+[ -z "$(sr_get ALONE '')" ] || exit 0
+
 mkdir -p "$SR_ROOT/var/lib/corosync" "${log%/*}"
 if ! answers; then
     sr_hint "see $log"

@@ -12,6 +12,9 @@ has_devices() {
     [ -c "$SR_DEV/dlm-control" ] && [ -c "$SR_DEV/dlm-monitor" ] && [ -c "$SR_DEV/dlm_plock" ]
 }
 
+# A repair without the cluster (see the module gfs2) takes no part in it.
+[ -z "$(sr_get ALONE '')" ] || exit 0
+
 sr_modprobe
 if [ ! -d "$SR_SYS/kernel/config/dlm" ]; then
     sr_run mount -t configfs configfs "$SR_SYS/kernel/config"
