@@ -202,13 +202,6 @@ def test_nobody_goes_on_without_quorum(machine: Machine) -> None:
     assert "majority" in machine.note("why")
 
 
-@pytest.mark.parametrize(("method", "said"), [("unsafe-none", True), ("", False)])
-def test_no_fencing_is_announced_at_every_boot(machine: Machine, method: str, said: bool) -> None:
-    found = machine.module("cluster/fence", "announce.sh", SR_FENCE_METHOD=method)
-    assert found.returncode == 0
-    assert ("FENCING IS OFF" in found.stderr) is said
-
-
 ROOT_LIB = '. "$SR_LIB/root.sh"\n'
 
 

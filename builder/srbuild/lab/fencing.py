@@ -89,8 +89,9 @@ class FenceDesk:
 
     def _answer(self, vm: Vm, words: list[str]) -> str:
         match words:
-            case [tag, "status", name] if name in self._machines:
-                return f"{tag} {'on' if self._machines[name].alive else 'off'}\n"
+            case [tag, "status", name]:
+                machine = self._machines.get(name)
+                return f"{tag} {'on' if machine and machine.alive else 'off'}\n"
             case [tag, "on", _]:
                 return f"{tag} done\n"
             case [tag, "off" | "reboot", name]:
@@ -101,8 +102,8 @@ class FenceDesk:
 
     def _turn_off(self, name: str, by: Vm) -> bool:
         victim = self._machines.get(name)
-        done = victim is not None and by.alive and self.policy(name, by.machine.name)
-        if victim is not None and done:
+        done = by.alive and self.policy(name, by.machine.name)
+        if victim and done:
             victim.kill()  # which returns once the process is gone
             done = not victim.alive
         self.orders.append(Fenced(name, by.machine.name, done, time.monotonic()))

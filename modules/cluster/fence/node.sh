@@ -72,6 +72,8 @@ tell_failure() {
     echo "$now" >"$SR_RUN/fence/$id.told"
 }
 
+limit=${SR_FENCE_TIMEOUT:-60}
+retry=${SR_FENCE_RETRY:-5}
 id=$(read_id)
 mkdir -p "$SR_RUN/fence"
 sr_check_int "$id" || {
@@ -81,11 +83,10 @@ sr_check_int "$id" || {
 name=$(fence_value "$id" 0 0 name)
 [ -n "$name" ] || {
     tell 3 "FENCING FAILED: node $id has no device in this image's cluster file; off for sure? dlm_tool fence_ack $id"
-    pause 5
+    pause "$retry"
     exit 1
 }
 action=$(fence_value "$id" 0 0 action)
-limit=${SR_FENCE_TIMEOUT:-60}
 why="it has no device"
 if [ ! -f "$SR_RUN/fence/$id.told" ]; then
     delay=$(fence_value "$id" 0 0 delay)
@@ -101,5 +102,5 @@ for level in $(fence_levels "$id"); do
     fi
     tell_failure
 done
-pause 5
+pause "$retry"
 exit 1

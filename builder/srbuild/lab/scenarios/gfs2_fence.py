@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple, cast
 
+from srbuild.lab.disk import DiskSpec
 from srbuild.lab.fencing import FenceDesk
 from srbuild.lab.lab import Lab
 from srbuild.lab.proof import check_shared_root
-from srbuild.lab.qemu import Vm, wait_until
+from srbuild.lab.qemu import Disk, Vm, wait_until
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios import gfs2_iscsi
 from srbuild.lab.scenarios.gfs2_iscsi import BOOT, DISK, N1, N2, SERVER
@@ -18,6 +20,7 @@ from srbuild.lab.server import Agent
 
 AFTER = "n1-after"  # what n1 writes once n2 is gone
 DETECT = 150  # seconds for the token's loss, fencing and recovery, on two slow cores
+SBD = DiskSpec(16, "make-sbd", ("15", "30"))
 BLOCKED = 30  # seconds in which nothing must be written while fencing is refused
 
 
@@ -36,12 +39,13 @@ def cluster_file() -> str:
     return gfs2_iscsi.cluster_file().replace('method = "unsafe-none"', fence)
 
 
-def start_pair(lab: Lab) -> Pair:
+def start_pair(
+    lab: Lab, cluster: str, devices: tuple[str, ...] = (), disks: tuple[Disk, ...] = ()
+) -> Pair:
     """Boot both nodes; they have read each other's tokens and do as they are told."""
-    cluster = cluster_file()
     with lab.step("n1 and n2 boot and exchange tokens on the shared root"):
-        n1, first = lab.hold(N1, cluster, ("n2",))
-        n2, second = lab.hold(N2, cluster, ("n1",))
+        n1, first = lab.hold(replace(N1, devices=devices), cluster, ("n2",), disks=disks)
+        n2, second = lab.hold(replace(N2, devices=devices), cluster, ("n1",), disks=disks)
         first.wait_ready(lab.left(BOOT))
         second.wait_ready(lab.left(BOOT))
     pair = Pair(n1, n2, first, second)
@@ -106,7 +110,7 @@ def frozen(lab: Lab) -> None:
     """n2 stands still; n1 has it turned off, replays its journal and goes on writing."""
     server = lab.serve(DISK, SERVER)
     desk = lab.fencing(lambda name, by: True)
-    pair = start_pair(lab)
+    pair = start_pair(lab, cluster_file())
     with lab.step("n2 freezes; n1 fences it and writes"):
         pair.n2.order("stop")
         wait_written(lab, pair, begin_write(lab, pair))
@@ -118,7 +122,7 @@ def cut_off(lab: Lab) -> None:
     """n2 loses its network: both would fence the other, but only n2 is turned off."""
     server = lab.serve(DISK, SERVER)
     desk = lab.fencing(lambda name, by: True)
-    pair = start_pair(lab)
+    pair = start_pair(lab, cluster_file())
     with lab.step("n2 loses its network; n1 fences it and writes"):
         pair.n2.set_link(0, up=False)
         wait_written(lab, pair, begin_write(lab, pair))
@@ -130,7 +134,7 @@ def refused(lab: Lab) -> None:
     """While fencing is refused n1 stands still and says why; once it is had, n1 goes on."""
     server = lab.serve(DISK, SERVER)
     desk = lab.fencing(lambda name, by: False)
-    pair = start_pair(lab)
+    pair = start_pair(lab, cluster_file())
     with lab.step("n2 freezes and fencing is refused: n1 stands still"):
         pair.n2.order("stop")
         begin = begin_write(lab, pair)
@@ -146,7 +150,7 @@ def acknowledged(lab: Lab) -> None:
     """Fencing fails for good; a person who has cut the power says so, and n1 goes on."""
     server = lab.serve(DISK, SERVER)
     desk = lab.fencing(lambda name, by: False)
-    pair = start_pair(lab)
+    pair = start_pair(lab, cluster_file())
     with lab.step("n2 freezes and fencing is refused: n1 stands still"):
         pair.n2.order("stop")
         begin = begin_write(lab, pair)
@@ -159,9 +163,33 @@ def acknowledged(lab: Lab) -> None:
     leave_and_check(lab, server, pair)
 
 
-def _scenario(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:
-    server = ("lab-gfs2", "iscsi-target")
-    return Scenario(f"gfs2-fence{suffix}", summary, "gfs2", "iscsi", server, run, ("fence-lab",))
+def poison_pill(lab: Lab) -> None:
+    """n2 loses its network, reads n1's message on the sbd disk and resets itself."""
+    server = lab.serve(DISK, SERVER)
+    pill = lab.own_disk("sbd", lab.disk(SBD, SERVER))
+    text = cluster_file().replace('agent = "lab"\ncheck = "fail"', 'agent = "sbd"\ncheck = "no"')
+    watchdog = ("-device", "i6300esb", "-action", "watchdog=reset")
+    pair = start_pair(lab, text, watchdog, (Disk(pill, keep=True, serial="SBD"),))
+    with lab.step("n2 loses its network; n1 leaves it a message and writes"):
+        pair.n2.set_link(0, up=False)
+        begin = begin_write(lab, pair)
+        pair.n2.wait_end(lab.left(DETECT))
+        lab.proof["reset_seconds"] = round(time.monotonic() - begin, 1)
+        lab.expect(not written(pair, AFTER), "n1 waits until the message counts for sure")
+        wait_written(lab, pair, begin)
+    pair.n1.wait_text(r"n2 \(node 2\) is fenced, confirmed by sbd", 5)
+    lab.expect(pair.n1.alive, "n1 lives on")
+    leave_and_check(lab, server, pair)
+
+
+def _scenario(
+    suffix: str, summary: str, run: Callable[[Lab], None], agent: str = "lab"
+) -> Scenario:
+    server: tuple[str, ...] = ("lab-gfs2", "iscsi-target")
+    if agent == "sbd":
+        server = ("lab-gfs2", "lab-sbd", "iscsi-target")
+    modules = (f"fence-{agent}",)
+    return Scenario(f"gfs2-fence{suffix}", summary, "gfs2", "iscsi", server, run, modules)
 
 
 SCENARIOS = (
@@ -169,4 +197,5 @@ SCENARIOS = (
     _scenario("-cut-off", "of two nodes that lose each other exactly one is fenced", cut_off),
     _scenario("-refused", "a refused fence keeps the survivor still until it is had", refused),
     _scenario("-acknowledged", "a person takes the place of a failing fence", acknowledged),
+    _scenario("-sbd", "a node reads its message on a shared disk and resets", poison_pill, "sbd"),
 )
