@@ -67,9 +67,9 @@ class Option:
     whether nodes may have values of their own; `reason` is said to the user when a required
     option is missing. A number lies between `least` and `most`. `refused` are words that a
     `flags` option does not take (`soft`, `vers` for `vers=…` too, or `sec=krb5`), each with the
-    reason. `when` ("OPTION=VALUE" of the same module) bounds where it is required. A value of one with
-    `brings` asks for the boot module that offers the name which begins so and ends in the
-    value. What one node has of a `shared` option every node may know: site templates see it, be
+    reason. `when` ("OPTION=VALUE" of the same module) bounds where it is required. A value of
+    one with `brings` asks for the boot module that offers the name which begins so and ends in
+    the value. What one node has of a `shared` option every node may know: site templates see it, be
     it a secret or not, as `node.options`.
     """
 

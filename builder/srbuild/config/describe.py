@@ -39,8 +39,12 @@ def _meaning(option: Option) -> str:
         parts.append("required")
     elif option.required == "several-nodes":
         parts.append("required for several nodes")
+    if option.when:
+        parts.append(f"only with {_code(option.when)}")
     if option.scope == "node":
         parts.append("may differ from node to node")
+    if option.shared:
+        parts.append("all nodes know it")
     if option.needs:
         parts.append(f"needs {', '.join(_code(name) for name in option.needs)}")
     if option.secret:
