@@ -57,6 +57,6 @@ for disk in $found; do
 done
 sr_put SBD_DISKS "$disks"
 # Nothing here is Pacemaker's: the disks alone say whether the node may live.
-SBD_PACEMAKER=no SBD_WATCHDOG=yes sr_survive sbd "$@" watch
+SBD_PACEMAKER=no SBD_SYNC_RESOURCE_STARTUP=no SBD_WATCHDOG=yes sr_survive sbd "$@" watch
 sr_wait_for 20 "sbd to watch" sr_alive "$SR_RUN/sbd.pid"
 sr_log "sbd reads this node's messages on$disks; $SR_FENCE_SBD_WATCHDOG is armed"
