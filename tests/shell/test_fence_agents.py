@@ -183,13 +183,14 @@ def marked_disk(machine: Machine, name: str = "sdb", mark: str = "SBD_SBD_") -> 
     machine.write(f"dev/{name}", f"{mark}rest")
 
 
-def daemon(machine: Machine, wait: int = 30) -> None:
+def daemon(machine: Machine, wait: int = 30, slots: str = SLOTS) -> None:
     """sbd: its header, and a daemon that leaves a pid."""
     machine.fake(
         "sbd",
         f"""
 case "$*" in
     *dump) echo "Timeout (msgwait)   : {wait}" ;;
+    *list) printf '{slots}' ;;
     *watch) echo 4242 >"{machine.run_dir}/sbd.pid"; env >"{machine.root}/env" ;;
 esac""",
     )
@@ -231,6 +232,17 @@ def test_without_a_watchdog_the_boot_stops(machine: Machine) -> None:
     assert not [call for call in machine.calls if "softdog" in call]
     watch(machine, SR_FENCE_SBD_WATCHDOG=gone, SR_FENCE_SBD_SOFTDOG="1")
     assert "modprobe -a softdog" in machine.calls
+
+
+@pytest.mark.parametrize("slots", ["", "0\\tn2\\tclear\\t\\n", SLOTS + SLOTS])
+def test_a_node_without_a_slot_of_its_own_stops(machine: Machine, slots: str) -> None:
+    """Two nodes that take a free slot at the same time take the same one."""
+    marked_disk(machine)
+    daemon(machine, slots=slots)
+    assert watch(machine).returncode == 1
+    assert "slots for messages to n1" in machine.note("why")
+    assert "allocate n1" in machine.note("hint")
+    assert not [call for call in machine.calls if call.endswith("watch")]
 
 
 @pytest.mark.parametrize("wait", [60, 90])

@@ -42,7 +42,17 @@ fi
 sr_hint "does the machine have a watchdog, and the image its driver? softdog = true under [fence-sbd] makes do with the kernel's own"
 sr_wait_for "$SR_FENCE_SBD_TIMEOUT" "the watchdog $SR_FENCE_SBD_WATCHDOG" has_watchdog
 
-set -- -n "$(sr_get NODE_NAME)" -w "$SR_FENCE_SBD_WATCHDOG" -p "$SR_RUN/sbd.pid"
+# check_slot DISK: sbd would take a free slot by itself, but two nodes that do so at the same time
+# take the same one, and the message for one of them then resets the other.
+check_slot() {
+    slots=$(sr_run -t 20 sbd -d "$1" list) || slots=
+    count=$(printf '%s\n' "$slots" | awk -v name="$name" '$2 == name { count++ } END { print count + 0 }')
+    [ "$count" -eq 1 ] || sr_fail "$1 has $count slots for messages to $name" \
+        "on one node, once, for every node in turn: sbd -d $1 allocate $name"
+}
+
+name=$(sr_get NODE_NAME)
+set -- -n "$name" -w "$SR_FENCE_SBD_WATCHDOG" -p "$SR_RUN/sbd.pid"
 disks=
 for disk in $found; do
     header=$(sr_run -t 20 sbd -d "$disk" dump) ||
@@ -52,6 +62,7 @@ for disk in $found; do
         sr_fail "a message on $disk takes ${wait:-?} s to count, [fence] timeout is $SR_FENCE_TIMEOUT s" \
             "give a greater timeout under [fence] in the cluster file"
     fi
+    check_slot "$disk"
     disks="$disks $disk"
     set -- -d "$disk" "$@"
 done

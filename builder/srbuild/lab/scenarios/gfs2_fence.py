@@ -20,7 +20,7 @@ from srbuild.lab.server import Agent
 
 AFTER = "n1-after"  # what n1 writes once n2 is gone
 DETECT = 150  # seconds for the token's loss, fencing and recovery, on two slow cores
-SBD = DiskSpec(16, "make-sbd", ("15", "30"))
+SBD = DiskSpec(16, "make-sbd", ("15", "30", "n1,n2"))
 BLOCKED = 30  # seconds in which nothing must be written while fencing is refused
 
 
