@@ -236,20 +236,29 @@ class Limits:
     """What clusters the module can't serve; `reason` is said to the user.
 
     `nodes` is the most that may share the root, unless the module's bool option `unless` is
-    set; `node_id` the highest number of a node, `cluster_name` a regular expression that the
+    set (or has a value: "OPTION=VALUE"), or a module that offers `beside` is in the image;
+    `node_id` the highest number of a node, `cluster_name` a regular expression that the
     cluster's name must match. With `address` every node needs an IPv4 address of its own.
     """
 
     nodes: int | None = None
     unless: str = ""
+    beside: str = ""
     node_id: int | None = None
     cluster_name: str = ""
     address: bool = False
     reason: str = ""
 
     def __post_init__(self) -> None:
-        limited = (self.nodes, self.unless, self.node_id, self.cluster_name, self.address)
-        if limited != (None, "", None, "", False) and not self.reason:
+        limited = (
+            self.nodes,
+            self.unless,
+            self.beside,
+            self.node_id,
+            self.cluster_name,
+            self.address,
+        )
+        if any(limited) and not self.reason:
             raise ValueError("a limit needs its reason")
         try:
             re.compile(self.cluster_name)
@@ -283,8 +292,9 @@ class Module:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        if self.limits.unless and self.limits.unless not in self.options:
-            raise ValueError(f"limits.unless: there is no option {self.limits.unless!r}")
+        lifting = self.limits.unless.partition("=")[0]
+        if lifting and lifting not in self.options:
+            raise ValueError(f"limits.unless: there is no option {lifting!r}")
         if self.name in self.requires:
             raise ValueError("a module can't require itself")
         if self.name in {"name", "node", "block", "fs", "container"}:

@@ -17,17 +17,23 @@ def check_limits(modules: Sequence[Module], cluster: Cluster, recipe: Settings) 
 
     `recipe` holds the values that stand below the cluster file's.
     """
-    raise_all([error for module in modules for error in _beyond(module, cluster, recipe)])
+    raise_all([error for module in modules for error in _beyond(module, modules, cluster, recipe)])
 
 
-def _beyond(module: Module, cluster: Cluster, recipe: Settings) -> Iterator[SrbuildError]:
+def _beyond(
+    module: Module, modules: Sequence[Module], cluster: Cluster, recipe: Settings
+) -> Iterator[SrbuildError]:
     limits, source = module.limits, cluster.origin.source
     count = len(cluster.nodes)
-    if limits.nodes is not None and count > limits.nodes and not _lifted(module, cluster, recipe):
+    beside = any(other.offers(limits.beside) for other in modules if limits.beside)
+    lifted = beside or _lifted(module, cluster, recipe)
+    if limits.nodes is not None and count > limits.nodes and not lifted:
         most = "one node" if limits.nodes == 1 else f"{limits.nodes} nodes"
+        option, _, value = limits.unless.partition("=")
+        way = f'{option} = "{value}"' if value else f"{option} = true"
         yield ConflictError(
             f"{module.name} serves {most}, the cluster has {count}: {limits.reason}",
-            f"set {limits.unless} = true in [{module.table}]" if limits.unless else "",
+            f"set {way} in [{module.table}]" if option else "",
             Origin(source, "node"),
         )
     if limits.cluster_name and not re.fullmatch(limits.cluster_name, cluster.name):
@@ -53,12 +59,12 @@ def _beyond(module: Module, cluster: Cluster, recipe: Settings) -> Iterator[Srbu
 
 def _lifted(module: Module, cluster: Cluster, recipe: Settings) -> bool:
     """Whether the option that lifts the limit of nodes is set."""
-    name = module.limits.unless
+    name, _, value = module.limits.unless.partition("=")
     if not name:
         return False
     default = module.options[name].default
     below = recipe.get(module.name, {}).get(name, default)
-    return cluster.values.get(module.name, {}).get(name, below) == ("1",)
+    return cluster.values.get(module.name, {}).get(name, below) == (value or "1",)
 
 
 def _has_ipv4(address: str | None) -> bool:

@@ -22,6 +22,7 @@ from srbuild.formats.cpio import CpioWriter
 from srbuild.paths import ImagePath, image_path, parents
 from srbuild.plan import Plan
 from srbuild.requests import Rendered
+from srbuild.templating import template_functions
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -74,7 +75,8 @@ def render_image(plan: Plan) -> list[RenderedFile]:
 
     Raises ConfigError for a template that fails, MissingInputError for one that can't be read.
     """
-    return list(_render(_templates(plan, "image"), plan.modules, plan.config.values, {}))
+    functions = template_functions(plan.modules, None)
+    return list(_render(_templates(plan, "image"), plan.modules, plan.config.values, functions))
 
 
 def render_site(plan: Plan) -> list[RenderedFile]:
@@ -89,7 +91,7 @@ def render_site(plan: Plan) -> list[RenderedFile]:
         return []
     site = _merge(plan.config.values, cluster.values)
     view = _view(cluster, plan.modules, site)
-    context: dict[str, object] = {"cluster": view}
+    context = {"cluster": view, **template_functions(plan.modules, cluster)}
     origin = cluster.origin
     nodes = [n for n in cluster.nodes if plan.config.only_node in {None, n.name}]
     _refuse_shared_secrets(plan, nodes)

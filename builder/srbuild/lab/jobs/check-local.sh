@@ -2,7 +2,8 @@
 # `seen NODE WORD…`.
 sh -eu /lab/jobs/release.sh
 blockdev --flushbufs /dev/vda
-kind=$(blkid -p -o value -s TYPE /dev/vda)
+# Not what a mirror below it has written at its end.
+kind=$(blkid -p -u filesystem -o value -s TYPE /dev/vda)
 status=0
 case $kind in
     ext4)

@@ -1,5 +1,6 @@
 # Make an OCFS2 file system on /dev/vda for the cluster $1, with room for $2 nodes, and fill it with
-# the lab's root. $3 is the cluster stack: o2cb with a `local` or `global` heartbeat, or `pcmk`.
+# the lab's root. $3 is the cluster stack: o2cb with a `local` or `global` heartbeat, or `pcmk`. $4 is its
+# size in blocks of 4 KiB, without it the disk's.
 sh -eu /lab/jobs/release.sh
 stack=o2cb beat=
 case $3 in
@@ -8,7 +9,7 @@ case $3 in
 esac
 mkfs.ocfs2 -q -T datafiles -L root -U 5EEDFACE5EEDFACE5EEDFACE5EEDFACE -N "$2" -b 4K -C 4K -J size=8M \
     --fs-feature-level=max-features --fs-features=nometaecc --no-backup-super \
-    --cluster-stack="$stack" --cluster-name="$1" ${beat:+"$beat"} /dev/vda </dev/null
+    --cluster-stack="$stack" --cluster-name="$1" ${beat:+"$beat"} /dev/vda ${4:+"$4"} </dev/null
 
 # To fill it without a cluster, it is made a file system of one machine for a while: that is bit 3
 # of s_feature_incompat, and bit 7 says that there is a user stack (fs/ocfs2/ocfs2_fs.h).
