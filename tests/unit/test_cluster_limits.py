@@ -120,3 +120,50 @@ def test_only_numbers_have_a_least_and_a_most(tmp_path: Path, kind: str) -> None
     project.module("fs", "one", f'[options.o]\ntype = "{kind}"\nhelp = "h"\nleast = 1\n')
     with pytest.raises(ConfigError, match="least and most are for int and seconds"):
         project.plan(modules=["one"])
+
+
+BESIDE = """
+requires = ["core"]
+{0}
+[limits]
+nodes = 1
+{1}
+reason = "it is so"
+[options.version]
+type = "enum"
+help = "which"
+choices = ["1", "2"]
+default = "1"
+"""
+
+
+def limited(folder: Path, limit: str, block: str = "", provides: str = "") -> Plan:
+    """The plan for two nodes of a file system with the `limit`, on what `provides`."""
+    project = Project(folder)
+    project.module("container", "none")
+    project.module("fs", "file", BESIDE.format("", limit))
+    project.module("block", "disk", f'requires = ["core"]\nprovides = ["block"{provides}]\n')
+    nodes = "".join(NODE.format(i) for i in (1, 2))
+    text = f'name = "lab"\n[block]\ntype = "disk"\n[fs]\ntype = "file"\n{block}\n{nodes}'
+    return project.plan(cluster=project.cluster(text))
+
+
+def test_a_limit_that_a_value_lifts(tmp_path: Path) -> None:
+    limit = 'unless = "version=2"'
+    assert limited(tmp_path, limit, 'version = "2"')
+    for block in ("", 'version = "1"'):
+        with pytest.raises(ConflictError) as found:
+            limited(tmp_path, limit, block)
+        assert found.value.hint == 'set version = "2" in [fs]'
+
+
+def test_a_limit_that_another_module_lifts(tmp_path: Path) -> None:
+    limit = 'beside = "one-at-a-time"'
+    assert limited(tmp_path, limit, provides=', "one-at-a-time"')
+    with pytest.raises(ConflictError, match="it is so"):
+        limited(tmp_path, limit)
+
+
+def test_a_lifting_option_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no option 'other'"):
+        limited(tmp_path, 'unless = "other=2"')

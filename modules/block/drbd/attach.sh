@@ -32,9 +32,19 @@ own_disk() {
     ask dstate "$resource/$SR_DRBD_VOLUME" | sed 's,/.*,,' | head -n 1
 }
 
+# Is what lies here the newest, as far as this node knows? Consistent: it was when it was last in
+# use, and the peer did not say otherwise. Sets $disk.
+is_usable() {
+    disk=$(own_disk)
+    case $disk in
+        UpToDate | Consistent) ;;
+        *) return 1 ;;
+    esac
+}
+
 # Print what the kernel said of DRBD since this script began.
 kernel_words() {
-    dmesg | awk -v mark="$mark" '
+    "$SR_TIMEOUT" -k 5 10 dmesg | awk -v mark="$mark" '
         index($0, mark) { count = 0; next }
         /drbd/ { lines[++count] = $0 }
         END { for (i = 1; i <= count; i++) print lines[i] }' | sr_printable
@@ -187,9 +197,8 @@ await_peer() {
     if [ "$SR_DRBD_ALONE" = 0 ]; then
         sr_fail "$peers did not come to mirror $resource within $_peer_limit s"
     fi
-    _peer_disk=$(own_disk)
-    [ "$_peer_disk" = UpToDate ] || sr_fail \
-        "$here cannot go on alone: its disk is $_peer_disk, $peers has newer data" \
+    is_usable || sr_fail \
+        "$here cannot go on alone: its disk is $disk, $peers has newer data" \
         "boot $peers first. If its disk is lost for good: drbdadm primary --force $resource; resume, and what is newer there is lost"
     alone=1
     sr_warn "GOING ON WITHOUT $peers (alone = true). If it runs and is only cut off, the disks come"
@@ -225,6 +234,7 @@ has_data() {
 
 # Status 1: the connection was lost before the data was here.
 await_data() {
+    [ -z "$alone" ] || return 0
     next_report=0
     disk=$(own_disk)
     if [ "$SR_DRBD_SYNC" = go-on ] && [ "$disk" = Inconsistent ]; then
@@ -234,7 +244,7 @@ await_data() {
     if [ "$disk" = Diskless ] || [ "$disk" = Failed ]; then
         sr_fail "$lower does not work any more: $resource has let go of it" "see dmesg; a new disk needs drbdadm create-md $resource"
     fi
-    [ -n "$alone" ] || [ "$disk" = UpToDate ] || check_source
+    [ "$disk" = UpToDate ] || check_source
     sr_hint "cat /proc/drbd shows how far it is"
     sr_wait_for 0 "the disk here to be up to date" has_data
     [ "$disk" = UpToDate ] || {
@@ -270,7 +280,7 @@ peer_is_primary() {
 # Did the peer, when it was seen last, take leave as one that did not use the device? (A primary
 # that leaves makes this node's disk outdated.)
 peer_took_leave() {
-    [ "$(own_disk)" = UpToDate ] || return 1
+    is_usable || return 1
     case $(kernel_words | grep 'peer( ' | tail -n 1) in
         *'peer( Secondary -> Unknown )'*TearDown* | *TearDown*'peer( Secondary -> Unknown )'*) ;;
         *) return 1 ;;
@@ -290,7 +300,12 @@ promote() {
     if [ "$primaries" = one ] && peer_is_primary; then
         return 1
     fi
-    if sr_run -t 60 drbdadm primary "$resource" >"$SR_RUN/drbd.primary" 2>&1; then
+    set --
+    # Without the peer DRBD asks for a handler that confirms that it is cut off; there is none.
+    if [ "$link" != up ] && is_usable; then
+        set -- --force
+    fi
+    if sr_run -t 60 drbdadm primary "$@" "$resource" >"$SR_RUN/drbd.primary" 2>&1; then
         promoted=1
         return 0
     fi

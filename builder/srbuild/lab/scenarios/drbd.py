@@ -186,6 +186,9 @@ def resync(lab: Lab) -> None:
     pair.leave(*first)
     pair.leave(*second)
     pair.check(N2, "gfs2", {"n1": (), "n2": ("n1",)})
+    with lab.step("n1, which left first, may not go on alone: its data is old"):
+        node = pair.start(N1, cluster)
+        lab.wait_failure(node, 150, "storage", "cannot go on alone", "Outdated")
 
 
 def _run_alone(pair: Pair, node: NodeSpec, cluster: str) -> None:

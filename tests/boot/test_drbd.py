@@ -1,0 +1,79 @@
+"""A root that DRBD mirrors between two virtual machines' own disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import pytest
+
+from srbuild.lab.scenario import Result
+from srbuild.lab.scenarios import drbd
+
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
+
+Boot: TypeAlias = Callable[[str], Result]
+
+
+def consoles(result: Result) -> str:
+    return "".join(Path(path).read_text(errors="replace") for path in result.logs.values())
+
+
+def both_read_each_other(result: Result) -> None:
+    tokens = cast("dict[str, str]", result.proof["tokens"])
+    assert result.proof["fsck"] == 0
+    assert len({*tokens.values()}) == 2
+    assert result.proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+
+
+def summary(result: Result) -> str:
+    return "\n".join(cast("list[str]", result.proof["summary"]))
+
+
+def test_two_nodes_share_one_root_and_both_disks_hold_it(boot: Boot) -> None:
+    result = boot("gfs2-drbd")
+    both_read_each_other(result)
+    assert result.proof["same"] is True
+    assert drbd.SECRET not in consoles(result)
+
+
+@pytest.mark.matrix
+def test_ocfs2_as_well(boot: Boot) -> None:
+    both_read_each_other(boot("ocfs2-drbd"))
+
+
+@pytest.mark.matrix
+def test_a_node_alone_waits_for_its_peer(boot: Boot) -> None:
+    both_read_each_other(boot("gfs2-drbd-peer-absent"))
+
+
+@pytest.mark.matrix
+def test_a_node_that_was_away_takes_what_is_newer_first(boot: Boot) -> None:
+    result = boot("gfs2-drbd-resync")
+    assert result.proof["fsck"] == 0
+    assert "Outdated" in summary(result)
+
+
+@pytest.mark.matrix
+def test_a_split_brain_is_refused_and_one_side_chosen(boot: Boot) -> None:
+    result = boot("gfs2-drbd-split-brain")
+    both_read_each_other(result)
+    assert "split brain of r0" in summary(result)
+
+
+@pytest.mark.matrix
+def test_nodes_with_different_secrets_do_not_mirror(boot: Boot) -> None:
+    result = boot("gfs2-drbd-wrong-secret")
+    assert "shared_secret" in summary(result)
+    assert drbd.WRONG_SECRET not in consoles(result)
+
+
+@pytest.mark.matrix
+def test_a_disk_without_metadata_stays_as_it_is(boot: Boot) -> None:
+    assert "drbdadm create-md r0" in summary(boot("gfs2-drbd-no-metadata"))
+
+
+@pytest.mark.matrix
+def test_with_one_primary_a_node_takes_over_when_the_other_leaves(boot: Boot) -> None:
+    assert boot("ext4-drbd").proof["fsck"] == 0
