@@ -27,6 +27,7 @@ case $1 in
         [ "$(wc -l <"$1")" -le 1 ] || {{ sed 1d "$1" >"$1.new"; mv "$1.new" "$1"; }}
         ;;
     *)
+        [ "$1" != primary ] || cp "{root}/sys/module/drbd/parameters/usermode_helper" "{root}/asked"
         [ ! -s "$1.says" ] || cat "$1.says" >&2
         [ ! -e "$1.fails" ] || exit 10
         ;;
@@ -103,7 +104,7 @@ def test_the_device_is_promoted_once_both_are_there(mirror: Mirror) -> None:
     link = mirror.machine.run_dir / "drbd/r0"
     assert link.readlink() == mirror.machine.root / "dev/sdb"
     helper = mirror.machine.root / "sys/module/drbd/parameters/usermode_helper"
-    assert helper.read_text() == "disabled\n"
+    assert helper.read_text() == "disabled"
 
 
 def test_version_9_has_paths_to_its_peers(mirror: Mirror) -> None:
@@ -173,7 +174,11 @@ def test_alone_when_that_is_allowed(mirror: Mirror, disk: str) -> None:
     mirror.says(cstate="StandAlone\nWFConnection", dstate=f"{disk}/DUnknown")
     done = mirror.attach(ALONE="1")
     assert done.returncode == 0, done.stderr
-    assert mirror.orders == [*UP, "primary --force r0"]
+    assert mirror.orders == [*UP, "primary r0"]
+    helper = mirror.machine.root / "asked"
+    assert helper.read_text() == str(mirror.machine.run_dir / "drbd.helper")
+    answer = mirror.machine.run(str(mirror.machine.run_dir / "drbd.helper"), "fence-peer", "r0")
+    assert answer.returncode == 4
     assert "GOING ON WITHOUT n2" in done.stderr
 
 
@@ -310,7 +315,7 @@ def test_a_peer_that_took_leave_is_succeeded(single: Mirror) -> None:
     done = single.attach()
     assert done.returncode == 0, done.stderr
     assert "n2 has taken leave" in done.stderr
-    assert single.orders[-1] == "primary --force r0"
+    assert single.orders[-1] == "primary r0"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ resource=$SR_DRBD_RESOURCE
 here=$(sr_get NODE_NAME 'this node')
 peers=$(awk -v me="$here" '$1 != me { printf "%s%s", between, $1; between = " and " }' "$SR_ETC/nodes" 2>/dev/null) || peers=
 : "${peers:=the peer}"
+helper=$SR_SYS/module/drbd/parameters/usermode_helper
 mark="srbuild: drbd: attaching $resource"
 
 # ask WORD…: what drbdadm says. The driver's 8.4 and 9 answer alike: a line for each connection or
@@ -50,6 +51,12 @@ kernel_words() {
         END { for (i = 1; i <= count; i++) print lines[i] }' | sr_printable
 }
 
+# set_helper PROGRAM: what DRBD runs for its handlers. Without a line's end: it would be part of the
+# name.
+set_helper() {
+    printf '%s' "$1" >"$helper"
+}
+
 # --- the driver -------------------------------------------------------------------------------
 
 load_driver() {
@@ -64,7 +71,7 @@ load_driver() {
     esac
     # It would run /sbin/drbdadm for its handlers, on whatever is / by then, and wait for it. The
     # cluster's own fencing does what handlers are for.
-    echo disabled >"$SR_SYS/module/drbd/parameters/usermode_helper"
+    set_helper disabled
 }
 
 # --- this node's disk -------------------------------------------------------------------------
@@ -287,6 +294,18 @@ peer_took_leave() {
     esac
 }
 
+# Without the peer DRBD promotes only when its handler says that the peer counts as outdated (exit
+# status 4): here it is decided already. `primary --force` would start a data generation that has
+# nothing in common with the peer's, and every later meeting would be a split brain.
+answer_for_peer() {
+    cat >"$SR_RUN/drbd.helper" <<'END'
+#!/bin/sh
+[ "$1" != fence-peer ] || exit 4
+END
+    chmod 755 "$SR_RUN/drbd.helper"
+    set_helper "$SR_RUN/drbd.helper"
+}
+
 # Promote the device, unless a peer has it and may not share it: then status 1. Status 0 without
 # $promoted: the peer, which may have it in use, was lost meanwhile.
 promote() {
@@ -300,12 +319,11 @@ promote() {
     if [ "$primaries" = one ] && peer_is_primary; then
         return 1
     fi
-    set --
-    # Without the peer DRBD asks for a handler that confirms that it is cut off; there is none.
-    if [ "$link" != up ] && is_usable; then
-        set -- --force
-    fi
-    if sr_run -t 60 drbdadm primary "$@" "$resource" >"$SR_RUN/drbd.primary" 2>&1; then
+    [ "$link" = up ] || ! is_usable || answer_for_peer
+    _promote_status=0
+    sr_run -t 60 drbdadm primary "$resource" >"$SR_RUN/drbd.primary" 2>&1 || _promote_status=$?
+    set_helper disabled
+    if [ "$_promote_status" -eq 0 ]; then
         promoted=1
         return 0
     fi
