@@ -205,7 +205,9 @@ def test_sbd_watches_the_disks_that_carry_its_mark(machine: Machine) -> None:
     assert found.returncode == 0, found.stderr
     disk = machine.root / "dev/sdb"
     started = [call for call in machine.calls if call.endswith("watch")]
-    assert started == [f"sbd -d {disk} -n n1 -w /dev/null -p {machine.run_dir}/sbd.pid watch"]
+    assert started == [
+        f"sbd -d {disk} -r noflush,reboot -n n1 -w /dev/null -p {machine.run_dir}/sbd.pid watch"
+    ]
     assert "SBD_PACEMAKER=no" in (machine.root / "env").read_text().splitlines()
     assert machine.state("SBD_DISKS") == f" {disk}"
 

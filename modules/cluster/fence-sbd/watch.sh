@@ -52,7 +52,9 @@ check_slot() {
 }
 
 name=$(sr_get NODE_NAME)
-set -- -n "$name" -w "$SR_FENCE_SBD_WATCHDOG" -p "$SR_RUN/sbd.pid"
+# Without a flush before the reset: that of a node which has lost its root's disk has no end, and
+# nothing of a fenced node may reach the disk any more.
+set -- -r noflush,reboot -n "$name" -w "$SR_FENCE_SBD_WATCHDOG" -p "$SR_RUN/sbd.pid"
 disks=
 for disk in $found; do
     header=$(sr_run -t 20 sbd -d "$disk" dump) ||

@@ -168,6 +168,9 @@ def poison_pill(lab: Lab) -> None:
     server = lab.serve(DISK, SERVER)
     pill = lab.own_disk("sbd", lab.disk(SBD, SERVER))
     text = cluster_file().replace('agent = "lab"\ncheck = "fail"', 'agent = "sbd"\ncheck = "no"')
+    # A message is read within a second or two, on a busy machine later.
+    initiator = 'initiator = "iqn.2026-01.lab:n1"\n'
+    text = text.replace(initiator, f"{initiator}[node.fence]\ndelay = 20\n")
     watchdog = ("-device", "i6300esb", "-action", "watchdog=reset")
     pair = start_pair(lab, text, watchdog, (Disk(pill, keep=True, serial="SBD"),))
     with lab.step("n2 loses its network; n1 leaves it a message and writes"):
