@@ -318,6 +318,24 @@ def test_a_peer_that_took_leave_is_succeeded(single: Mirror) -> None:
     assert single.orders[-1] == "primary r0"
 
 
+def test_a_peer_that_goes_between_look_and_attempt(single: Mirror) -> None:
+    single.kernel(LEFT)
+    single.says(
+        cstate="StandAlone\nConnected\nConnected\nWFConnection",
+        role="Unconfigured\nSecondary/Secondary\nSecondary/Unknown",
+        **{"primary.says": "Refusing to be Primary while peer is not outdated"},
+    )
+    # The first attempt fails, the second does not.
+    body = single.machine.fakes / "drbdadm"
+    once = f'[ "$1" != primary ] || [ -e "{single.machine.root}/tried" ] || '
+    tried = f'{{ : >"{single.machine.root}/tried"; exit 11; }}\n'
+    body.write_text(body.read_text().replace("\ncd ", f"\n{once}{tried}cd ", 1))
+    done = single.attach()
+    assert done.returncode == 0, done.stderr
+    assert single.orders[-2:] == ["primary r0", "primary r0"]
+    assert "n2 has taken leave" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "disk"), [(LOST, "UpToDate"), (LEFT, "Outdated"), ("", "UpToDate")]
 )

@@ -328,6 +328,11 @@ promote() {
         return 0
     fi
     ! grep -qi 'multiple primaries' "$SR_RUN/drbd.primary" || return 1
+    if [ -z "$alone" ]; then
+        # The peer went between the look and the attempt: look again.
+        look_at_link
+        [ "$link" = up ] || return 1
+    fi
     sr_printable <"$SR_RUN/drbd.primary" >&2
     sr_fail "$resource could not be promoted to primary" "what drbdadm says stands above; cat /proc/drbd"
 }
