@@ -42,14 +42,15 @@ def read_shared_root(lines: Sequence[str]) -> SharedRoot:
 
 
 def check_shared_root(
-    lab: Lab, server: Agent, job: str, nodes: Mapping[str, Sequence[str]]
+    lab: Lab, server: Agent, job: str, nodes: Mapping[str, Sequence[str]], *words: str
 ) -> None:
     """Have `job` read the disk; VerifyError unless it is clean and holds every token.
 
-    `nodes` maps each node that ran to the peers whose tokens it must have read.
+    `words` are the job's. `nodes` maps each node that ran to the peers whose tokens it must
+    have read.
     """
     with lab.step("the server checks the file system and reads the tokens"):
-        lines = server.require(job, seconds=lab.left(120))
+        lines = server.require(job, *words, seconds=lab.left(120))
     root = read_shared_root(lines)
     lab.proof.update(
         fsck=root.fsck,

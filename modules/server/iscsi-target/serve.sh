@@ -21,13 +21,19 @@ set_access() {
     fi
     echo 1 >"$group/attrib/authentication"
     echo CHAP >"$group/param/AuthMethod"
-    secret=
-    read -r secret <"$SR_ETC/iscsi-target.secret" || :
+    secret='' secret_in=''
+    {
+        read -r secret || :
+        read -r secret_in || :
+    } <"$SR_ETC/iscsi-target.secret"
     [ -n "$secret" ] || sr_fail "there is a CHAP name but no secret" \
         "set chap_secret under [iscsi-target] in the cluster file"
     # The kernel would take a line's end for a part of them.
     printf '%s' "$SR_ISCSI_TARGET_CHAP_USER" >"$group/auth/userid"
     printf '%s' "$secret" >"$group/auth/password"
+    [ -n "$SR_ISCSI_TARGET_CHAP_USER_IN" ] || return 0
+    printf '%s' "$SR_ISCSI_TARGET_CHAP_USER_IN" >"$group/auth/userid_mutual"
+    printf '%s' "$secret_in" >"$group/auth/password_mutual"
 }
 
 sr_modprobe
@@ -39,14 +45,22 @@ backstore=$config/core/iblock_0/disk
 mkdir -p "$backstore"
 echo "udev_path=$SR_ISCSI_TARGET_DEVICE" >"$backstore/control"
 echo 1 >"$backstore/enable"
-# A fixed serial number: initiators know the disk again after the server's restart.
-echo "${SR_ISCSI_TARGET_TARGET##*:}" >"$backstore/wwn/vpd_unit_serial"
+# A fixed serial number: initiators know the disk again after the server's restart, and by
+# whichever target they come. The kernel makes the WWID of its hexadecimal digits.
+read -r first _ <<END
+$SR_ISCSI_TARGET_TARGET
+END
+printf '%s' "$first" | md5sum | cut -c 1-32 >"$backstore/wwn/vpd_unit_serial"
 
-group=$config/iscsi/$SR_ISCSI_TARGET_TARGET/tpgt_1
-mkdir -p "$config/iscsi" "$group"
-mkdir -p "$group/lun/lun_0"
-ln -s "$backstore" "$group/lun/lun_0/disk"
-set_access "$group"
-mkdir -p "$group/np/$SR_ISCSI_TARGET_PORTAL"
-echo 1 >"$group/enable"
-sr_log "Serving $SR_ISCSI_TARGET_DEVICE as $SR_ISCSI_TARGET_TARGET at $SR_ISCSI_TARGET_PORTAL"
+mkdir -p "$config/iscsi"
+for target in $SR_ISCSI_TARGET_TARGET; do
+    group=$config/iscsi/$target/tpgt_1
+    mkdir -p "$group/lun/lun_0"
+    ln -s "$backstore" "$group/lun/lun_0/disk"
+    set_access "$group"
+    for portal in $SR_ISCSI_TARGET_PORTAL; do
+        mkdir -p "$group/np/$portal"
+    done
+    echo 1 >"$group/enable"
+    sr_log "Serving $SR_ISCSI_TARGET_DEVICE as $target at $SR_ISCSI_TARGET_PORTAL"
+done
