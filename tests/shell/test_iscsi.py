@@ -34,6 +34,12 @@ esac""",
         "SR_ISCSI_LUN": "",
         "SR_ISCSI_NETROOT": "",
         "SR_ISCSI_TIMEOUT": "2",
+        "SR_ISCSI_REST_TIMEOUT": "1",
+        "SR_ISCSI_DEVICE": "",
+        "SR_ISCSI_DISCOVERY": "static",
+        "SR_ISCSI_IBFT": "0",
+        "SR_ISCSI_ROOTSOURCE": "",
+        "SR_ISCSI_INITIATOR": "",
     }
     return machine.module("block/iscsi", "attach.sh", **(given | options))
 

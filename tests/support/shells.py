@@ -32,7 +32,10 @@ class Machine:
             (root / folder).mkdir(parents=True)
         (root / "proc/uptime").symlink_to("/proc/uptime")
         shutil.copytree(PROJECT / "hooks/lib", self.home / "lib")
-        self.write("usr/lib/srbuild/survive", "iscsid\ncorosync\ndlm_controld\nudhcpc\n")
+        self.write(
+            "usr/lib/srbuild/survive",
+            "iscsid\nmultipathd\nsh\nlvmlockd\ncorosync\ndlm_controld\nudhcpc\n",
+        )
         self.write("run/srbuild/cmdline", "")
         # The scripts call `sh`; here that is the shell under test.
         self.fake("sh", f'exec {" ".join(self.shell)} "$@"', record=False)
