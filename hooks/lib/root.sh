@@ -23,6 +23,11 @@ sr_root_device() {
         sr_fail "no device is named for the root" "give device under [fs] in the cluster file, or root=/dev/…"
     fi
     sr_disk_await 30 "$device"
+    # What follows the four letters is binary (LUKS on-disk format, 1.1 and 2).
+    if [ "$(head -c 4 "$device" 2>/dev/null | tr -d '\0')" = LUKS ]; then
+        sr_fail "$device is encrypted (LUKS), which srbuild does not open" \
+            "a root that nodes share is not encrypted by them; see docs/lvm.md for what can be done in its place"
+    fi
 }
 
 # sr_root_mount SECONDS TYPE SOURCE OPTIONS [COMMAND…]: mount the root, by `mount` or by COMMAND in

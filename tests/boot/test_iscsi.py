@@ -1,0 +1,55 @@
+"""iSCSI in virtual machines: paths, proofs, discovery, bad targets, a portal that goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import pytest
+
+from srbuild.lab.scenario import Result
+from srbuild.lab.scenarios import iscsi, multipath
+
+pytestmark = [pytest.mark.boot, pytest.mark.matrix, pytest.mark.timeout(600)]
+
+Boot: TypeAlias = Callable[[str], Result]
+
+
+def consoles(result: Result) -> str:
+    return "".join(Path(path).read_text(errors="replace") for path in result.logs.values())
+
+
+def test_either_path_may_go_while_the_root_is_written_to(boot: Boot) -> None:
+    proof = boot("iscsi-multipath").proof
+    seconds = cast("dict[str, float]", proof["seconds"])
+    assert max(seconds["write 0"], seconds["write 1"]) < multipath.WRITE
+    assert proof["fsck"] == 0
+
+
+def test_a_path_that_is_down_at_boot_is_added_later(boot: Boot) -> None:
+    result = boot("iscsi-multipath-path-down")
+    assert "iscsid keeps trying" in consoles(result)
+    assert result.proof["fsck"] == 0
+
+
+def test_node_and_target_prove_themselves_and_no_secret_shows(boot: Boot) -> None:
+    result = boot("iscsi-mutual-chap")
+    assert result.proof["fsck"] == 0
+    said = consoles(result)
+    assert iscsi.SECRET not in said
+    assert iscsi.SECRET_IN not in said
+
+
+def test_a_target_that_cannot_prove_itself_is_refused(boot: Boot) -> None:
+    summary = "\n".join(cast("list[str]", boot("iscsi-impostor").proof["summary"]))
+    for word in ("'storage'", iscsi.TARGET, "refused the login", "chap_secret_in"):
+        assert word in summary
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    ["iscsi-bad-target", "iscsi-discovery", "iscsi-rootsource", "iscsi-portal-lost"],
+)
+def test_the_root_is_left_clean(boot: Boot, scenario: str) -> None:
+    assert boot(scenario).proof["fsck"] == 0
