@@ -201,6 +201,14 @@ class Install:
     dirs: tuple[Target, ...] = ()
     scripts: tuple[FileName, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that must be in the sysroot, as it is written in the table."""
+        files = tuple(wish.source for wish in self.files)
+        return (
+            *self.binaries, *self.libraries, *self.kmods, *self.firmware, *self.plugins, *files,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -229,6 +237,11 @@ class Packages:
 
     debian: tuple[str, ...] = ()
     rhel: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The packages of every family."""
+        return (*self.debian, *self.rhel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +285,8 @@ class Module:
 
     `requires`, `after` and `conflicts` name modules or capabilities: what must be in the image
     and run before, what runs before if it is in the image at all, and what can't be in the
-    same image, with the reason.
+    same image, with the reason. `missing` holds, for what [install] names, the way out when the
+    sysroot lacks it, where installing the packages is not all that there is to say.
     """
 
     folder: HostPath = field(metadata=GIVEN)
@@ -286,6 +300,7 @@ class Module:
     packages: Packages = Packages()
     options: Mapping[str, Option] = field(default_factory=dict)
     install: Install = Install()
+    missing: Mapping[str, str] = field(default_factory=dict)
     templates: tuple[Template, ...] = field(default=(), metadata=toml_key("template"))
     run: Mapping[str, Run] = field(default_factory=dict)
     survive: Survive = Survive()
@@ -295,6 +310,8 @@ class Module:
         lifting = self.limits.unless.partition("=")[0]
         if lifting and lifting not in self.options:
             raise ValueError(f"limits.unless: there is no option {lifting!r}")
+        if unknown := [name for name in self.missing if name not in self.install.names]:
+            raise ValueError(f"missing: [install] names no {unknown[0]!r}")
         if self.name in self.requires:
             raise ValueError("a module can't require itself")
         if self.name in {"name", "node", "block", "fs", "container"}:

@@ -355,7 +355,7 @@ class _Draft:
         self._notes += closure.notes
         for missing in closure.missing:
             wanted = f"\n  wanted by {tell((missing.reason,))}"
-            hint = missing.hint or self._supply.kmod_hint()
+            hint = self._supply.kmod_hint(missing)
             self._errors.append(MissingInputError(missing.detail + wanted, hint))
 
     # --- errors and the end -------------------------------------------------------------------

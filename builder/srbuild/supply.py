@@ -9,6 +9,7 @@ from srbuild.closure.closer import Missing
 from srbuild.errors import MissingInputError, Origin
 from srbuild.host.packages import load_packages
 from srbuild.host.sysroot import Sysroot
+from srbuild.kernels.kmods import Missing as MissingKmod
 from srbuild.manifest import Reason
 from srbuild.paths import SysrootPath
 
@@ -53,6 +54,9 @@ class Supply:
         The sysroot's own database knows a package whose file was removed; otherwise the boot
         modules name theirs, and what these packages depend on comes with them.
         """
+        wishes = list(wishes)
+        if told := self._told(name, wishes):
+            return told
         owners = self._packages.shipping(name.rpartition("/")[2])
         if owners:
             names = dict.fromkeys(package.name for package in owners)
@@ -63,13 +67,25 @@ class Supply:
         names = dict.fromkeys(name for module in modules for name in self._named_by(module))
         if names:
             return f"install {', '.join(names)} in the sysroot, with all that it depends on"
+        if others := dict.fromkeys(name for module in modules for name in module.packages.all):
+            return f"other distributions have it in {', '.join(others)}"
         return "install the package that has it in the sysroot"
 
-    def kmod_hint(self) -> str:
-        """Where a kmod that a kernel lacks may be; empty when nothing is known of it."""
+    def kmod_hint(self, missing: MissingKmod) -> str:
+        """What to do about a kmod that a kernel lacks; empty when nothing is known of it."""
+        by = missing.reason.by
+        if isinstance(by, Origin) and (told := self._told(missing.name, [by])):
+            return told
+        if missing.hint:
+            return missing.hint
         if self._family() == ["rhel"]:
             return "install kernel-modules and kernel-modules-extra in the sysroot, then run depmod"
         return ""
+
+    def _told(self, name: str, wishes: Iterable[Origin]) -> str:
+        """What the boot modules that wish for `name` themselves say for the case of its lack."""
+        modules = [self._modules[o.source] for o in wishes if o.source in self._modules]
+        return next((m.missing[name] for m in modules if name in m.missing), "")
 
     def _named_by(self, module: Module) -> Iterable[str]:
         """The packages of `module`, for the sysroot's family of distributions if that is known."""
