@@ -57,9 +57,10 @@ matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or thos
 fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]
 	@cd tests && ../$(VENV)/bin/python -m fuzz --seconds '$(SECONDS)'
 
-docs: $(VENV)/.complete ## Write docs/options.md from what the boot modules declare
+docs: $(VENV)/.complete ## Write docs/options.md and docs/combinations.md from what the boot modules declare
 	@$(VENV)/bin/python tests/support/pages.py > build/options.md
-	@mv build/options.md docs/options.md
+	@$(VENV)/bin/python tests/support/combinations.py > build/combinations.md
+	@mv build/options.md build/combinations.md docs/
 
 lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in requirements.lock
 	@$(VENV)/bin/python -m venv --clear build/lock

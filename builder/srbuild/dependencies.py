@@ -26,10 +26,12 @@ def find_provider(modules: Iterable[Module], capability: str) -> Module:
     if not found:
         known = {offer for m in every for offer in (m.name, *m.provides)}
         raise ConfigError(f"no boot module provides {capability!r}", suggest(capability, known))
-    option = "--blk" if all(m.kind == "block" for m in found) else "--module"
+    names = ", ".join(m.name for m in found)
+    if all(m.kind == "block" for m in found):
+        message = "a block device is needed, and none is chosen"
+        raise ConfigError(message, f"choose one with --blk: {names}")
     raise ConfigError(
-        f"several boot modules provide {capability!r}: {', '.join(m.name for m in found)}",
-        f"choose one with {option} NAME",
+        f"several boot modules provide {capability!r}: {names}", "choose one with --module NAME"
     )
 
 

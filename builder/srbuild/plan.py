@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final
 
 from srbuild.bootmodule import Module, Option
 from srbuild.catalog import Catalog
 from srbuild.config.cluster import check_required
 from srbuild.config.load import Config
-from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
 from srbuild.layers import TABLES
 from srbuild.limits import check_limits
 from srbuild.paths import ImagePath, image_path
@@ -33,6 +35,8 @@ from srbuild.requests import (
 from srbuild.spine import CLEANUP, HOME, Spine
 
 BASE_MODULE = "core"
+# Of these kinds an image has one module at most: what two of them would both do.
+ALONE: Final[Mapping[str, str]] = {"fs": "mount the root", "container": "take over at handover"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
     chosen = [*_chosen(config)]
     chosen += _brought(config, catalog, catalog.resolve(chosen))
     modules = catalog.resolve(dict.fromkeys(chosen))
+    raise_all(_rivals(modules))
     raise_all(_stray_values(config, modules))
     if config.cluster:
         check_required(modules, config.cluster, config.values)
@@ -115,6 +120,19 @@ def _values_of(config: Config, module: str, option: str) -> Iterator[tuple[str, 
     for index, node in enumerate(config.cluster.nodes):
         for value in node.values.get(module, {}).get(option, ()):
             yield value, Origin(source, f"node[{index}].{module}.{option}")
+
+
+def _rivals(modules: tuple[Module, ...]) -> list[SrbuildError]:
+    """Pairs of modules that would do the same work."""
+    return [
+        ConflictError(
+            f"{one.name} and {other.name} exclude each other: both {ALONE[one.kind]}",
+            "leave out one of them",
+            other.origin,
+        )
+        for one, other in combinations(modules, 2)
+        if one.kind == other.kind and one.kind in ALONE
+    ]
 
 
 def _stray_values(config: Config, modules: tuple[Module, ...]) -> list[SrbuildError]:

@@ -13,6 +13,9 @@ sr_local_device() {
         *"|$_local_found|"*) ;;
         *)
             sr_disk_list >&2
+            [ "$_local_found" != crypto_LUKS ] ||
+                sr_fail "$device is encrypted (LUKS)" \
+                    "srbuild opens no encrypted disk: a node that boots unattended would carry the key in its image. Encrypt below the nodes, in the storage (docs/combinations.md)"
             sr_fail "there is no ${1##*|} on $device, but ${_local_found:-no file system that blkid knows}" \
                 "is it the right disk (see above)? or choose the file system that is there: --fs"
             ;;

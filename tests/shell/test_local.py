@@ -40,12 +40,20 @@ def test_the_mount(machine: Machine, fs: str) -> None:
 
 
 @pytest.mark.parametrize("fs", ["ext4", "xfs", "btrfs"])
-@pytest.mark.parametrize("content", ["gfs2", "ext4x", "LVM2_member", "crypto_LUKS"])
+@pytest.mark.parametrize("content", ["gfs2", "ext4x", "LVM2_member"])
 def test_another_file_system_is_named(machine: Machine, fs: str, content: str) -> None:
     assert mount(machine, fs, content).returncode == 1
     assert machine.note("why").endswith(
         f"there is no {fs} on {machine.root}/dev/sda, but {content}"
     )
+    assert not [call for call in machine.calls if call.startswith("mount")]
+
+
+@pytest.mark.parametrize("fs", ["ext4", "xfs", "btrfs"])
+def test_an_encrypted_disk_is_called_one(machine: Machine, fs: str) -> None:
+    assert mount(machine, fs, "crypto_LUKS").returncode == 1
+    assert machine.note("why").endswith("/dev/sda is encrypted (LUKS)")
+    assert "the storage" in machine.note("hint")
     assert not [call for call in machine.calls if call.startswith("mount")]
 
 

@@ -71,7 +71,7 @@ def test_a_capability_of_its_own_does_not_satisfy_a_module() -> None:
 @pytest.mark.parametrize(
     ("wanted", "kind", "message"),
     [
-        (("gfs2",), ConfigError, "several boot modules provide 'block': aoe, iscsi, lvm (gfs2 → "),
+        (("gfs2",), ConfigError, "a block device is needed, and none is chosen (gfs2 → block)"),
         (("loop-b",), ConfigError, "in a circle: loop-a → loop-b → loop-c → loop-a"),
         (("broken",), ConfigError, "no boot module provides 'blok' (broken → blok)"),
         (("broken",), ConfigError, "did you mean 'block'?"),
@@ -126,9 +126,13 @@ def test_lookups_by_capability() -> None:
     with pytest.raises(ConfigError, match="no boot module provides 'membershp'") as caught:
         CATALOG.provider("membershp")
     assert caught.value.hint == "did you mean 'membership'?"
-    with pytest.raises(ConfigError, match="several") as caught:
+    with pytest.raises(ConfigError, match="a block device is needed") as caught:
         CATALOG.provider("block")
-    assert caught.value.hint == "choose one with --blk NAME"
+    assert caught.value.hint == "choose one with --blk: aoe, iscsi, lvm"
+    mixed = Catalog([make("a", "net", provides=("x",)), make("b", "block", provides=("x",))])
+    with pytest.raises(ConfigError, match="several boot modules provide 'x': a, b") as caught:
+        mixed.provider("x")
+    assert caught.value.hint == "choose one with --module NAME"
 
 
 @unhurried
