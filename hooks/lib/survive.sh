@@ -16,7 +16,27 @@ sr_survivor() {
         *) _survive_path=/bin/busybox ;;
     esac
     mkdir -p "$SR_RUN/survivors/@"
-    ln -sf "$_survive_path" "$SR_RUN/survivors/@/$1"
+    # What sr_survive_paths has put there is what $_survive_path itself starts.
+    [ -e "$SR_HOME/survivors/$1" ] || ln -sf "$_survive_path" "$SR_RUN/survivors/@/$1"
+}
+
+# sr_survive_paths NAME…: have survivors that another daemon starts, by their full paths, begin with
+# '@' as well: a script takes each one's place and starts it as sr_survive would.
+sr_survive_paths() {
+    for _paths_name; do
+        sr_survivor "$_paths_name"
+        [ ! -e "$SR_HOME/survivors/$_paths_name" ] || continue
+        mkdir -p "$SR_HOME/survivors"
+        # A second name of the file itself: NAME may be a link to another that is replaced, too.
+        ln "$(readlink -f "$_survive_path")" "$SR_HOME/survivors/$_paths_name"
+        ln -sf "$SR_HOME/survivors/$_paths_name" "$SR_RUN/survivors/@/$_paths_name"
+    done
+    for _paths_name; do
+        _paths_program=$(command -v "$_paths_name")
+        printf '#!/bin/sh\ncd %s/survivors && exec @/%s "$@"\n' "$SR_RUN" "$_paths_name" >"$_paths_program.new"
+        chmod 0755 "$_paths_program.new"
+        mv "$_paths_program.new" "$_paths_program"
+    done
 }
 
 # sr_try_survive NAME [ARGUMENT…]: start the daemon NAME, for which sr_survivor was called, in a

@@ -1,0 +1,234 @@
+"""A root on a GlusterFS volume: of a server, or of bricks on the nodes themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from srbuild.lab.disk import DiskSpec
+from srbuild.lab.lab import MAKER, SERVER_MAC, Lab, NodeSpec
+from srbuild.lab.proof import check_shared_root, read_shared_root
+from srbuild.lab.qemu import Disk
+from srbuild.lab.scenario import Scenario
+from srbuild.lab.server import Agent
+from srbuild.paths import HostPath
+
+N1 = NodeSpec("n1", "52:54:00:00:00:01")
+N2 = NodeSpec("n2", "52:54:00:00:00:02")
+SERVER = "10.9.0.1"
+DEAD = "10.9.0.9"  # nobody has this address
+VOLUME = "root"
+DISK = DiskSpec(128, "make-gluster", (VOLUME, SERVER))
+BRICK = DiskSpec(128, "make-brick")
+BOOT = 300  # seconds that two nodes may take from start to power off, on two slow cores
+NODES = f"""\
+[[node]]
+name = "n1"
+id = 1
+mac = ["{N1.mac}"]
+address = "10.9.0.21/24"
+%s
+[[node]]
+name = "n2"
+id = 2
+mac = ["{N2.mac}"]
+address = "10.9.0.22/24"
+%s
+"""
+OWN_DISK = '[node.gluster-bricks]\ndevice = "/dev/vda"'
+BRICKS = 'name = "lab-server"\n' + NODES % (OWN_DISK, OWN_DISK)
+"""The cluster file of the machines that make the nodes' bricks, under the nodes' names."""
+
+
+def serve(lab: Lab) -> Agent:
+    """Start the server with its volume."""
+    return lab.server(f'{MAKER}[gluster-bricks]\ndevice = "/dev/vda"\n', Disk(lab.disk(DISK)))
+
+
+def cluster_file(
+    options: str = "", servers: tuple[str, ...] = (SERVER,), volume: str = VOLUME
+) -> str:
+    """The lab's cluster file with the root on a server, `options` further keys of its [fs]."""
+    named = ", ".join(f'"{server}"' for server in servers)
+    fs = f'type = "glusterfs"\nserver = [{named}]\nvolume = "{volume}"\n{options}'
+    return f'name = "lab"\n[fs]\n{fs}\n[container]\ntype = "none"\n' + NODES % ("", "")
+
+
+def two_nodes(lab: Lab) -> None:
+    """Both nodes share the root of one server and leave it clean."""
+    server = serve(lab)
+    cluster = cluster_file()
+    with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
+        nodes = [lab.start(N1, cluster, ("n2",)), lab.start(N2, cluster, ("n1",))]
+        lab.wait_power_off(nodes, BOOT)
+    check_shared_root(lab, server, "check-brick", {"n1": ("n2",), "n2": ("n1",)})
+
+
+def one_node(lab: Lab, cluster: str, line: str) -> None:
+    """n1 boots, `line` on its kernel command line, although not all of its servers are there."""
+    server = serve(lab)
+    with lab.step("n1 boots and powers off"):
+        node = lab.start(N1, cluster, (), line)
+        lab.wait_power_off([node], BOOT)
+    check_shared_root(lab, server, "check-brick", {"n1": ()})
+
+
+def wrong_volume(lab: Lab) -> None:
+    """A volume that the server has not stops the boot at once."""
+    serve(lab)
+    with lab.step("n1 asks for a volume that is none and stops at mount"):
+        node = lab.start(N1, cluster_file("timeout = 0", volume="rot"), ())
+        lab.wait_failure(node, 200, "mount", SERVER, "no volume 'rot'", "gluster volume list")
+
+
+def server_absent(lab: Lab) -> None:
+    """No server ever: after the deadline the boot stops at `mount`, naming all that was tried."""
+    with lab.step("n1 boots without any server and gives up after its deadline"):
+        node = lab.start(N1, cluster_file("timeout = 15", (SERVER, DEAD)), ())
+        lab.wait_failure(node, 200, "mount", VOLUME, SERVER, DEAD, "within 15 s", "hint")
+
+
+def server_dies(lab: Lab) -> None:
+    """The server is gone for good while a boot that failed leaves: every step is bounded."""
+    server = serve(lab)
+    with lab.step("n1 mounts its root and fails at handover; the server vanishes"):
+        node = lab.start(N1, cluster_file(), (), "init=/sbin/absent rd.srb.reboot_delay=15")
+        node.wait_text("has no /sbin/absent", lab.left(200))
+        server.call("poweroff", seconds=20)
+    begin = time.monotonic()
+    with lab.step("n1 lets go of the root and restarts"):
+        lab.wait_failure(node, 150, "handover", "/sbin/absent")
+    lab.proof["seconds without the server"] = round(time.monotonic() - begin, 1)
+
+
+# --- bricks on the nodes --------------------------------------------------------------------------
+
+
+def bricks_file(options: str = "") -> str:
+    """The lab's cluster file with a brick on each node; `options` of [gluster-bricks]."""
+    return f"""\
+name = "lab"
+[fs]
+type = "glusterfs"
+volume = "{VOLUME}"
+[container]
+type = "none"
+[gluster-bricks]
+{options}
+""" + NODES % (OWN_DISK, OWN_DISK)
+
+
+def make_replica(lab: Lab) -> tuple[HostPath, HostPath]:
+    """Two disks with a replica each of the lab's root, made by two machines in the nodes' names."""
+    blank = lab.disk(BRICK)
+    disks = (lab.own_disk("brick1", blank), lab.own_disk("brick2", blank))
+    makers = [
+        lab.server(BRICKS, Disk(disk, keep=True), node=NodeSpec(f"maker{number}", node.mac))
+        for number, (disk, node) in enumerate(zip(disks, (N1, N2), strict=True), 1)
+    ]
+    with lab.step("the volume is made, a brick on each node's disk"):
+        makers[0].require("make-replica", VOLUME, "n2", seconds=lab.left(200))
+        for maker in makers:
+            maker.require("release")
+        for maker in makers:
+            maker.call("poweroff", seconds=20)
+    return disks
+
+
+def bricks(lab: Lab) -> None:
+    """Two nodes without any server; one is killed, the other goes on, and it heals."""
+    disks = tuple(Disk(path, keep=True) for path in make_replica(lab))
+    cluster = bricks_file()
+    with lab.step("n1 and n2 boot without any server and read each other's tokens"):
+        first, one = lab.hold(N1, cluster, ("n2",), disks=disks[:1])
+        vm, two = lab.hold(N2, cluster, ("n1",), disks=disks[1:])
+        for agent in (one, two):
+            agent.wait_ready(lab.left(BOOT))
+    said = one.require("survivors")
+    lab.proof["survivors"] = said
+    lost = dict(lab.tokens)
+    with lab.step("n2 is killed; n1 goes on writing"):
+        vm.kill()
+        begin = time.monotonic()
+        one.require("put-token", "/", "alone", "word", seconds=lab.left(120))
+        lab.proof["seconds blocked"] = round(time.monotonic() - begin, 1)
+    with lab.step("n2 boots again"):
+        again, two = lab.hold(N2, cluster, ("n1",), disks=disks[1:])
+        two.wait_ready(lab.left(BOOT))
+    with lab.step("the volume heals"):
+        lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(240))
+    with lab.step("n2 leaves, then n1"):
+        two.require("leave")
+        lab.wait_power_off([again], 120)
+        one.require("leave")
+        lab.wait_power_off([first], 120)
+    lab.tokens.update(alone="word")
+    for number, disk in enumerate(disks, 1):
+        _check_brick(lab, number, disk, lost["n2"])
+
+
+def _check_brick(lab: Lab, number: int, disk: Disk, lost: str) -> None:
+    """A brick has all that was written, also while its node was away, and was left clean."""
+    server = lab.server(MAKER, Disk(disk.path), node=NodeSpec(f"reader{number}", SERVER_MAC))
+    lines = server.require("check-brick", seconds=lab.left(120))
+    root = read_shared_root(lines)
+    lab.proof[f"brick{number}"] = {"fsck": root.fsck, "tokens": dict(root.tokens)}
+    said = "\n".join(lines)
+    lab.expect(root.fsck == 0, f"a clean file system on brick {number}, but:\n{said}")
+    lab.expect(root.tokens == lab.tokens, f"{lab.tokens} on brick {number}, but:\n{said}")
+    lab.expect(root.seen.get("n1") == {"n2": lost}, f"n1 has read {lost}, but:\n{said}")
+    server.call("poweroff", seconds=20)
+
+
+def no_volume(lab: Lab) -> None:
+    """A disk without a volume: the boot stops where an administrator can make it."""
+    disk = Disk(lab.disk(BRICK))
+    with lab.step("n1 boots with an empty brick and stops at cluster"):
+        node = lab.start(N1, bricks_file(), (), disks=(disk,))
+        lab.wait_failure(node, 200, "cluster", f"no volume '{VOLUME}'", "gluster volume create")
+
+
+def blank_disk(lab: Lab) -> None:
+    """A disk without a file system stops the boot before anything is written to it."""
+    disk = Disk(lab.own_disk("blank", mib=64))
+    with lab.step("n1 boots with a blank disk and stops at storage"):
+        node = lab.start(N1, bricks_file(), (), disks=(disk,))
+        lab.wait_failure(node, 200, "storage", "no ext4 or xfs on /dev/vda", "mkfs.xfs")
+
+
+_SERVER = ("gluster-bricks", "lab-export")
+
+
+def _scenario(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:
+    return Scenario(f"glusterfs{suffix}", summary, "glusterfs", "", _SERVER, run)
+
+
+def _bricks(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:
+    name, modules = f"glusterfs-bricks{suffix}", ("gluster-bricks",)
+    return Scenario(name, summary, "glusterfs", "", _SERVER, run, modules)
+
+
+SCENARIOS = (
+    _scenario("", "two nodes share one root of a GlusterFS server", two_nodes),
+    _scenario(
+        "-backup",
+        "the first of two servers is dead",
+        partial(one_node, cluster=cluster_file(servers=(DEAD, SERVER)), line=""),
+    ),
+    _scenario(
+        "-root",
+        "root=glusterfs: on the kernel's command line",
+        partial(
+            one_node,
+            cluster=cluster_file(servers=(DEAD,), volume="nowhere"),
+            line=f"root=glusterfs:{SERVER}:/{VOLUME} rootflags=attribute-timeout=2,noatime",
+        ),
+    ),
+    _scenario("-wrong-volume", "a volume that the server has not stops the boot", wrong_volume),
+    _scenario("-server-absent", "no server: the boot stops after its deadline", server_absent),
+    _scenario("-server-dies", "a failed boot leaves without its server", server_dies),
+    _bricks("", "bricks on the nodes: one is killed, the other goes on, it heals", bricks),
+    _bricks("-no-volume", "a disk without a volume stops the boot at cluster", no_volume),
+    _bricks("-blank-disk", "a disk without a file system stops the boot at storage", blank_disk),
+)
