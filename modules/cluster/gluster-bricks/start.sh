@@ -20,7 +20,7 @@ absent() {
     peers | awk '$NF != "Connected" { print $2 }' | sr_printable | tr '\n' ' '
 }
 
-complete() {
+all_there() {
     [ -z "$(absent)" ]
 }
 
@@ -44,11 +44,11 @@ has_brick() {
 wait_for_peers() {
     sr_hint "are the other nodes up, with TCP 24007 open to this one? gluster pool list shows who is there"
     if [ "$SR_GLUSTER_BRICKS_WAIT_FOR_ALL" = 1 ]; then
-        sr_wait_for "$SR_GLUSTER_BRICKS_PEER_TIMEOUT" "every peer of glusterd ($(absent))" complete ||
+        sr_wait_for "$SR_GLUSTER_BRICKS_PEER_TIMEOUT" "every peer of glusterd ($(absent))" all_there ||
             sr_fail "glusterd has not met $(absent)within $SR_GLUSTER_BRICKS_PEER_TIMEOUT s" \
                 "to go on without: rd.srb.gluster-bricks.wait_for_all=0, once it is sure that no absent node has written since"
     elif [ "$SR_GLUSTER_BRICKS_ABSENT_TIMEOUT" -gt 0 ]; then
-        sr_wait_for "$SR_GLUSTER_BRICKS_ABSENT_TIMEOUT" "the other peers of glusterd" complete ||
+        sr_wait_for "$SR_GLUSTER_BRICKS_ABSENT_TIMEOUT" "the other peers of glusterd" all_there ||
             sr_warn "going on without $(absent)(wait_for_all = false)"
     fi
 }
@@ -62,7 +62,7 @@ wait_for_brick() {
     has_brick || return 0
     sr_wait_for 30 "this node's brick of $volume" brick_runs && return 0
     # Before version 10, glusterd starts no brick before it has met a peer.
-    if ! complete; then
+    if ! all_there; then
         sr_run -t 60 gluster --mode=script volume start "$volume" force || :
         sr_wait_for 30 "this node's brick of $volume" brick_runs && return 0
     fi

@@ -18,9 +18,9 @@ ended() {
     [ -z "$(running)" ]
 }
 
-# Is this, or was it at the boot, the disk of the bricks?
+# Is a disk mounted on the gluster that is here?
 on_disk() {
-    [ "$(stat -c %d gluster 2>/dev/null)" != "$(stat -c %d . 2>/dev/null)" ]
+    [ -d gluster ] && [ "$(stat -c %d gluster 2>/dev/null)" != "$(stat -c %d . 2>/dev/null)" ]
 }
 
 cd "$SR_ROOT/"

@@ -2,7 +2,7 @@
 # the first brick, may write; and fill it with the lab's root.
 gluster --mode=script peer probe "$2"
 left=300
-until gluster --mode=script pool list | grep -q "$2.*Connected"; do
+until gluster --mode=script peer status | grep -q '^State: Peer in Cluster (Connected)'; do
     left=$((left - 1))
     [ "$left" -gt 0 ]
     sleep 0.1

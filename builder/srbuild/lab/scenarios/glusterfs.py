@@ -107,7 +107,8 @@ def server_dies(lab: Lab) -> None:
 
 def bricks_file(options: str = "") -> str:
     """The lab's cluster file with a brick on each node; `options` of [gluster-bricks]."""
-    return f"""\
+    return (
+        f"""\
 name = "lab"
 [fs]
 type = "glusterfs"
@@ -116,7 +117,9 @@ volume = "{VOLUME}"
 type = "none"
 [gluster-bricks]
 {options}
-""" + NODES % (OWN_DISK, OWN_DISK)
+"""
+        + NODES % (OWN_DISK, OWN_DISK)
+    )
 
 
 def make_replica(lab: Lab) -> tuple[HostPath, HostPath]:
