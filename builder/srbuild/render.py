@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from srbuild.bootmodule import Module
+from srbuild.bootmodule import Limits, Module
 from srbuild.config.cluster import Cluster, Node
 from srbuild.errors import ConfigError, ConflictError, MissingInputError, Origin
 from srbuild.formats.cpio import CpioWriter
@@ -201,7 +201,9 @@ def _holds_secret(module: Module, values: Values) -> bool:
 
 def _view(cluster: Cluster, modules: Sequence[Module], site: Values) -> ClusterView:
     shared = [
-        replace(m, options={name: o for name, o in m.options.items() if o.shared}) for m in modules
+        # Without limits, which are about options that are left out here.
+        replace(m, limits=Limits(), options={n: o for n, o in m.options.items() if o.shared})
+        for m in modules
     ]
     nodes = tuple(
         NodeView(n.name, n.id, n.macs, n.address, _options(shared, _merge(site, n.values)))

@@ -310,3 +310,15 @@ def test_values_are_not_markup_and_can_be_quoted(project: Project) -> None:
         ["dash", "-c", f"printf %s {shell}"], check=True, capture_output=True, timeout=60
     )
     assert done.stdout.decode() == plain
+
+
+def test_a_module_with_a_limit_that_an_option_lifts(project: Project) -> None:
+    text = (
+        '[options.overlay]\ntype = "bool"\nhelp = "h"\ndefault = false\n'
+        '[limits]\nnodes = 1\nunless = "overlay"\nreason = "r"\n'
+    )
+    project.module("fs", "single", text)
+    project.module("container", "none")
+    one_node = 'name = "lab"\n[[node]]\nname = "n1"\nid = 1\nmac = ["52:54:00:00:00:01"]\n'
+    files = by_target(render_site(plan_of(project, one_node, fs="single")))
+    assert "/etc/srbuild/nodes.d/n1.cpio" in files
