@@ -9,13 +9,11 @@ set -eu
 
 point=$SR_ROOT/gluster
 
-# keep DIRECTORY NAME: have DIRECTORY lie on the disk, as NAME.
+# keep DIRECTORY NAME: have DIRECTORY lie on the disk, as NAME. No link: it would not lead there for
+# who looks in from the system above, whose root lies over this one.
 keep() {
-    mkdir -p "$point/$2" "${1%/*}"
-    if [ -d "$1" ] && [ ! -L "$1" ]; then
-        rmdir "$1" || sr_fail "$1 is not empty in the image" "drop the module that puts files there"
-    fi
-    ln -sfn "/gluster/$2" "$1"
+    mkdir -p "$point/$2" "$1"
+    grep -q " $1 " "$SR_PROC/self/mountinfo" || sr_run mount -o bind "$point/$2" "$1"
 }
 
 if [ -z "$SR_GLUSTER_BRICKS_DEVICE" ]; then

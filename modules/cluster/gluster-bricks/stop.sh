@@ -20,7 +20,11 @@ ended() {
 
 # Is a disk mounted on the gluster that is here?
 on_disk() {
-    [ -d gluster ] && [ "$(stat -c %d gluster 2>/dev/null)" != "$(stat -c %d . 2>/dev/null)" ]
+    [ -d gluster ] && [ "$(device_of gluster)" != "$(device_of .)" ]
+}
+
+device_of() {
+    "$SR_TIMEOUT" -k 5 10 stat -c %d "$1"
 }
 
 cd "$SR_ROOT/"
@@ -35,6 +39,9 @@ if ! ended; then
     fi
 fi
 on_disk || exit 0
+for point in var/lib/glusterd var/log/glusterfs; do
+    sr_run -t 10 umount "./$point" || sr_warn "/$point could not be unmounted"
+done
 sr_run -t 30 umount ./gluster || {
     sr_warn "/gluster could not be unmounted; it is made read-only"
     sr_run -t 30 mount -o remount,ro ./gluster

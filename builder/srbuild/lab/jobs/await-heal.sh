@@ -1,14 +1,18 @@
-# On a node: wait, at most 200 s, until every brick of the volume $1 is there and needs no heal.
-# The tools are in the bootstrap, which glusterd has for its root.
+# On a node: wait, at most 100 s, until each of the $2 bricks of the volume $1 is there and needs no
+# heal. The tools are in the bootstrap, which glusterd has for its root.
 bootstrap=/proc/$(pidof glusterd)/root
-left=200
-while :; do
-    chroot "$bootstrap" /usr/sbin/gluster --mode=script volume heal "$1" info >/run/lab.heal 2>&1 || :
+now() {
+    cut -d . -f 1 /proc/uptime
+}
+end=$(($(now) + 100))
+count=0
+while [ "$count" -lt "$2" ] && [ "$(now)" -lt "$end" ]; do
+    timeout 60 chroot "$bootstrap" /usr/sbin/gluster --mode=script volume heal "$1" info >/run/lab.heal 2>&1 || :
     count=$(grep -c '^Number of entries: 0$' /run/lab.heal) || :
-    [ "$count" -lt "$2" ] || break
-    left=$((left - 1))
-    [ "$left" -gt 0 ] || break
     sleep 1
 done
 cat /run/lab.heal
-[ "$count" -ge "$2" ]
+[ "$count" -ge "$2" ] || {
+    tail -n 12 "$bootstrap/var/log/glusterfs/cli.log" "$bootstrap/var/log/glusterfs/glfsheal-$1.log"
+    exit 1
+}

@@ -160,7 +160,7 @@ def bricks(lab: Lab) -> None:
         again, two = lab.hold(N2, cluster, ("n1",), disks=disks[1:])
         two.wait_ready(lab.left(BOOT))
     with lab.step("the volume heals"):
-        lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(240))
+        lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(180))
     with lab.step("n2 leaves, then n1"):
         two.require("leave")
         lab.wait_power_off([again], 120)
