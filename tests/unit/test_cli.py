@@ -146,7 +146,7 @@ def test_usage_errors_are_one_document_too(srbuild: Callable[..., Done]) -> None
         (["--part", "site"], 2, "--cluster FILE"),
         (["list"], 2, "IMAGE"),
         (["verify", "."], 2, "directory"),
-        (["--fs", "gfs3"], 3, "did you mean 'gfs2'?"),
+        (["--fs", "gfs22"], 3, "did you mean 'gfs2'?"),
         (["--blk", "isci"], 3, "did you mean 'iscsi'?"),
         (["--sysroot", ""], 3, "is empty"),
         (["--cluster", "gone.toml"], 3, "gone.toml"),
@@ -178,7 +178,7 @@ def test_several_nodes_without_fencing_are_stopped(
     done = srbuild(*job, "--cluster", "cluster.toml")
     assert done.code == 3
     assert "2 nodes need [fence] method" in done.err
-    assert "set method in [fence] to one of: unsafe-none" in done.err
+    assert "set method in [fence] to one of: agent, unsafe-none" in done.err
 
 
 def test_the_running_system_is_told_in_full_what_it_lacks(srbuild: Callable[..., Done]) -> None:
