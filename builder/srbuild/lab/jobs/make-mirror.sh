@@ -4,17 +4,15 @@
 job=make-$1
 # DRBD's metadata lies at the end: 36 KiB, and a bit for every 4 KiB.
 blocks=$((($(blockdev --getsize64 /dev/vda) - (1 << 20)) / 4096))
-IFS=,
-set -- $2
-sh -eu "/lab/jobs/$job.sh" "$@" "$blocks"
+printf '%s,%s\n' "$2" "$blocks" | tr ',' '\n' | xargs sh -eu "/lab/jobs/$job.sh"
 meta() {
     drbdmeta --force 0 v08 /dev/vda internal "$@"
 }
 meta create-md
 # The size that the nodes have agreed on, in sectors: what the metadata leaves.
 size=$(blockdev --getsz /dev/vda)
-bitmap=$(((size / 8 / 8 + 4095) / 4096 * 8))
-meta dump-md | sed "s/^la-size-sect .*/la-size-sect $((size - 72 - bitmap));/" >/run/lab.md
+pages=$(((size / 8 / 8 + 4095) / 4096))
+meta dump-md | sed "s/^la-size-sect .*/la-size-sect $((size - 72 - 8 * pages));/" >/run/lab.md
 meta restore-md /run/lab.md
 # Consistent and up to date; this comes last, for a dump does not hold it.
 meta set-gi 5EEDFACE5EEDFACE:0:0:0:1:1
