@@ -35,6 +35,8 @@ Each with its own exit code and way out; tests/unit/test_combinations.py runs th
 - `gfs` together with corosync, `gfs2`'s messaging (5): its nodes talk through cman.
 - GFS2 without a lock manager cannot be had: `gfs2` brings `dlm` and `corosync` along, and several
   nodes without `[fence]` are refused (3).
+- A file system that nodes share on a mirror with one primary, and one that they don't share on a
+  mirror with two (5): see [drbd.md](drbd.md).
 - A kernel without the file system's kmod (4), with how to convert what is
   [of the first generation](first-generation.md) or what to install of [Veritas](vxcfs.md).
 

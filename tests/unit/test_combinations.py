@@ -5,6 +5,7 @@ Each is run as a command; the table of docs/combinations.md says the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ ON_A_DISK = {"gfs2", "ocfs2", "gfs", "ocfs", "vmfs", "vxcfs", "ext4", "xfs", "bt
 NODE = (
     '[[node]]\nname = "n{0}"\nid = {0}\nmac = ["52:54:00:00:00:0{0}"]\naddress = "10.9.0.2{0}/24"\n'
 )
+FENCE = '[fence]\nmethod = "unsafe-none"\n'
+MIRROR = '[block]\ntype = "drbd"\ndisk = "/dev/sdb"\nallow_two_primaries = {}\n'
 DISK = '[block]\ntype = "scsi"\ndevice = "LABEL=root"\n'
 
 
@@ -74,7 +77,7 @@ def test_a_pair(srbuild: Callable[..., Done], tree: Path, fs: str, blk: str) -> 
         ([], cluster("ext4"), 5, ["two nodes that write to one ext4 destroy it", "overlay = true"]),
         ([], cluster("xfs"), 5, ["overlay = true in [fs]"]),
         ([], cluster("btrfs"), 5, ["overlay = true in [fs]"]),
-        ([], cluster("gfs2"), 3, ["method", "[fence]"]),
+        ([], cluster("gfs2"), 3, ["agent", "[fence]"]),
         ([], cluster("gfs"), 4, ["gfs2_convert"]),
         (["--module", "corosync"], cluster("gfs"), 5, ["cman and corosync exclude each other"]),
         ([], cluster("ocfs"), 3, ["ocfs needs [node.ocfs] guid"]),
@@ -82,6 +85,10 @@ def test_a_pair(srbuild: Callable[..., Done], tree: Path, fs: str, blk: str) -> 
         ([], cluster("vmfs", more='options = "rw"\n'), 3, ["only reads"]),
         ([], cluster("nfs", 1), 5, ["nfs and scsi exclude each other", "leave --blk out"]),
         ([], cluster("ext4", 1, more="[dlm]\ntimeout = 9\n"), 3, ["not in this image"]),
+        ([], cluster("gfs2", block=MIRROR.format("false"), more=FENCE), 5, ["with one primary"]),
+        ([], cluster("gfs", block=MIRROR.format("false")), 5, ["with one primary"]),
+        ([], cluster("ocfs2", block=MIRROR.format("false")), 5, ["with one primary"]),
+        ([], cluster("ext4", block=MIRROR.format("true")), 5, ["two primaries would write"]),
         (["--module", "luks"], cluster("ext4", 1), 3, ["no boot module 'luks'"]),
     ],
 )  # fmt: skip
@@ -94,8 +101,8 @@ def test_what_else_is_refused(
     said: list[str],
 ) -> None:
     Path("cluster.toml").write_text(text)
-    fs = text.partition('[fs]\ntype = "')[2].partition('"')[0]
-    job = ["--fs", fs, "--blk", "scsi", "--cluster", "cluster.toml", "--sysroot", str(tree)]
+    blk, fs = re.findall(r'^type = "(.*)"$', text, re.MULTILINE)
+    job = ["--fs", fs, "--blk", blk, "--cluster", "cluster.toml", "--sysroot", str(tree)]
     done = srbuild("build", *job, *words, "-o", "image")
     assert done.code == code, done.err
     for word in said:

@@ -209,6 +209,7 @@ def test_boot_commands_work(example: Example, sysroot: Path, tmp_path: Path) -> 
     scenario = find_scenario(first[first.index("--scenario") + 1])
     block = f" --blk {scenario.blk}" if scenario.blk else ""
     image = first[first.index("test") + 1]
+    block += "".join(f" --module {name}" for name in scenario.modules)
     build = f"srbuild --fs {scenario.fs}{block} --sysroot build/sysroot -o {image}\n"
     argv = ["bash", "-eu", "-c", build + example.text]
     subprocess.run(argv, cwd=tmp_path, env=environment, check=True, timeout=280)
