@@ -194,6 +194,21 @@ def test_the_secrets_are_the_clusters_and_stand_in_one_file_for_root(plan: Make)
             assert not [one for one in SECRETS if one.encode() in file.data], path
 
 
+def test_what_is_not_shared_is_no_part_of_a_node(plan: Make) -> None:
+    """Any module may stand in such a cluster, whatever its options mean to each other."""
+    catalog = pipeline.find_modules()
+    nodes = 'name = "lab"\n[[node]]\nname = "n1"\nid = 1\n'
+    shown = set()
+    for module in (*catalog.of_kind("fs"), *catalog.of_kind("block")):
+        wanted = [module.name, *(["scsi"] if "block" in module.requires else [])]
+        try:
+            if site(plan(nodes, modules=wanted)):
+                shown.add(module.name)
+        except SrbuildError:
+            continue  # it needs more than its name
+    assert {"cifs", "ext4", "nfs", "scsi"} <= shown
+
+
 def test_a_nodes_own_secrets_are_still_refused(plan: Make) -> None:
     chap = 'chap_user = "u"\nchap_secret = "0123456789ab"\n[node.fence]\n'
     text = NODES + N1.replace("[node.fence]\n", chap) + N2.replace("[node.fence]\n", chap)
