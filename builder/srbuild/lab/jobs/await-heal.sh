@@ -11,8 +11,6 @@ while [ "$count" -lt "$2" ] && [ "$(now)" -lt "$end" ]; do
     count=$(grep -c '^Number of entries: 0$' /run/lab.heal) || :
     sleep 1
 done
+[ "$count" -ge "$2" ] || tail -n 12 "$bootstrap/var/log/glusterfs/glustershd.log"
 cat /run/lab.heal
-[ "$count" -ge "$2" ] || {
-    tail -n 12 "$bootstrap/var/log/glusterfs/cli.log" "$bootstrap/var/log/glusterfs/glfsheal-$1.log"
-    exit 1
-}
+[ "$count" -ge "$2" ]
