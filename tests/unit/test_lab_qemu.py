@@ -16,18 +16,14 @@ from srbuild.formats.cpio import CpioReader, CpioWriter
 from srbuild.lab.qemu import (
     Disk,
     Ending,
-    Link,
     Machine,
     Nic,
     Vm,
     command,
     join_initrds,
     kernel_machine,
-    new_link,
     wait_until,
 )
-
-LINK = Link("239.1.2.3", 4000)
 
 
 def machine(**changes: object) -> Machine:
@@ -85,10 +81,10 @@ def test_first_serial_port_is_a_file_and_second_a_socket() -> None:
     assert socket == "socket,id=control,path=/c,server=on,wait=off"
 
 
-def test_nic_is_on_the_loopback_multicast_link_with_its_mac_and_no_boot_rom() -> None:
-    args = args_of(machine(nics=(Nic("52:54:00:00:00:01", LINK),)))
+def test_nic_is_on_its_port_of_the_link_with_its_mac_and_no_boot_rom() -> None:
+    args = args_of(machine(nics=(Nic("52:54:00:00:00:01", Path("/link/3")),)))
     (netdev,) = after(args, "-netdev")
-    assert netdev == "socket,id=net0,mcast=239.1.2.3:4000,localaddr=127.0.0.1"
+    assert netdev == "stream,id=net0,server=off,addr.type=unix,addr.path=/link/3"
     assert after(args, "-device") == ["virtio-net-pci,netdev=net0,mac=52:54:00:00:00:01,romfile="]
 
 
@@ -113,10 +109,6 @@ def test_a_disk_with_a_serial_number_is_a_scsi_disk_that_several_may_have() -> N
 def test_a_comma_in_a_path_is_no_new_option() -> None:
     args = args_of(machine(disks=(Disk(Path("/a,readonly=on")),)))
     assert after(args, "-drive")[0].startswith("file=/a,,readonly=on,format=raw")
-
-
-def test_links_of_two_runs_differ() -> None:
-    assert new_link() != new_link()
 
 
 def cpio(name: bytes, data: bytes) -> bytes:

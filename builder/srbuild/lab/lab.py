@@ -22,17 +22,16 @@ from typing import Self
 from srbuild.errors import VerifyError
 from srbuild.lab.disk import READY_S, DiskSpec, cached_disk, copy_sparse, write_lab_archive
 from srbuild.lab.fencing import FenceDesk, Policy
+from srbuild.lab.hub import Hub
 from srbuild.lab.qemu import (
     BOARDS,
     Disk,
     Ending,
-    Link,
     Machine,
     Nic,
     Vm,
     join_initrds,
     kernel_machine,
-    new_link,
     wait_until,
 )
 from srbuild.lab.server import Agent
@@ -120,7 +119,7 @@ class Lab:
         self.tokens: dict[str, str] = {}
         self._tell = tell
         self._begin = time.monotonic()
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, Hub] = {}
         self._desk: FenceDesk | None = None
         self._stack = ExitStack()
         self._work = Path()
@@ -158,9 +157,13 @@ class Lab:
         finally:
             self.steps.append(Step(what, time.monotonic() - begin))
 
-    def link(self, name: str) -> Link:
+    def link(self, name: str) -> Hub:
         """The link of that name, the same for all machines of this run."""
-        return self._links.setdefault(name, new_link())
+        if name not in self._links:
+            qemu = f"qemu-system-{kernel_machine(self.inputs.kernel)}"
+            hub = Hub(qemu, self._work / f"link{len(self._links)}")
+            self._links[name] = self._stack.enter_context(hub)
+        return self._links[name]
 
     def fencing(self, policy: Policy) -> FenceDesk:
         """Give every node that is started from now on a fence device, ruled by `policy`.
@@ -303,7 +306,7 @@ class Lab:
             self.inputs.kernel,
             initrd,
             f"console={BOARDS[arch][1]} {cmdline}",
-            tuple(Nic(mac, self.link(link)) for mac, link in node.cards),
+            tuple(Nic(mac, self.link(link).port(mac)) for mac, link in node.cards),
             disks,
             node.memory,
             self.inputs.accel,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import socket
 import subprocess
@@ -39,22 +38,11 @@ _INITRD_ALIGN = 4  # the kernel looks for the next archive at a multiple of 4: i
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """An Ethernet segment between machines: one multicast group on the loopback device.
-
-    Nothing leaves the host and no privilege is needed (QEMU's `-netdev socket,mcast=`).
-    """
-
-    group: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
 class Nic:
-    """A virtio network card with MAC address `mac` on `link`."""
+    """A virtio network card with MAC address `mac`; `port` is the hub's port that it is on."""
 
     mac: str
-    link: Link
+    port: HostPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +121,6 @@ def kernel_machine(kernel: HostPath) -> str:
     )
 
 
-def new_link() -> Link:
-    """A link that no other run on this host uses: a random group and a free UDP port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    a, b, c = (secrets.randbelow(254) + 1 for _ in range(3))
-    return Link(f"239.{a}.{b}.{c}", port)
-
-
 def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str, ...]:
     """QEMU's command line for `machine`.
 
@@ -171,8 +150,7 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
     for i, disk in enumerate(machine.disks):
         args += _disk_words(i, disk)
     for i, nic in enumerate(machine.nics):
-        group = f"{nic.link.group}:{nic.link.port}"
-        args += ["-netdev", f"socket,id=net{i},mcast={group},localaddr=127.0.0.1"]
+        args += ["-netdev", f"stream,id=net{i},{unix_words(nic.port, server=False)}"]
         args += ["-device", f"virtio-net-pci,netdev=net{i},mac={nic.mac},romfile="]
     return tuple(args)
 
@@ -187,6 +165,11 @@ def _disk_words(index: int, disk: Disk) -> list[str]:
     if disk.wwn:
         device += f",wwn={disk.wwn:#x}"
     return ["-drive", f"{drive},if=none,file.locking=off", "-device", device]
+
+
+def unix_words(path: HostPath, *, server: bool) -> str:
+    """What follows `stream` in a `-netdev` over the unix socket `path`."""
+    return f"server={'on' if server else 'off'},addr.type=unix,addr.path={_plain(path)}"
 
 
 def qmp_path(control: HostPath) -> HostPath:
@@ -226,6 +209,23 @@ def wait_until(seconds: float, what: str, test: Callable[[], bool]) -> None:
         time.sleep(POLL_S)
 
 
+def spawn(args: Sequence[str], log: HostPath) -> subprocess.Popen[bytes]:
+    """Start QEMU, its words in `log`; ToolError when it is not installed."""
+    missing = [tool for tool in (args[0], "setpriv") if not shutil.which(tool)]
+    if missing:
+        package = _PACKAGES.get(args[0].removeprefix("qemu-system-"), "qemu-system")
+        raise ToolError(
+            f"{' and '.join(missing)}: not installed", hint=f"apt-get install {package} util-linux"
+        )
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            ("setpriv", "--pdeathsig", "KILL", "--", *args),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+
+
 class Vm:
     """A machine, running from when this is made; a context manager that ends it on the way out.
 
@@ -258,21 +258,10 @@ class Vm:
         self.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        missing = [tool for tool in (self.machine.qemu, "setpriv") if not shutil.which(tool)]
-        if missing:
-            raise ToolError(
-                f"{' and '.join(missing)}: not installed",
-                hint=f"apt-get install {_PACKAGES[self.machine.arch]} util-linux",
-            )
         for old in (self.control, self.fence_port):
             old.unlink(missing_ok=True)
         self.serial.write_bytes(b"")
-        args: tuple[str, ...] = ("setpriv", "--pdeathsig", "KILL", "--")
-        args += command(self.machine, self.serial, self.control)
-        with self._qemu_log.open("wb") as log:
-            return subprocess.Popen(
-                args, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
+        return spawn(command(self.machine, self.serial, self.control), self._qemu_log)
 
     def _started(self) -> bool:
         if not self.alive:
