@@ -7,7 +7,7 @@
 sr_check() {
     sr_reason=
     case $1 in
-        string | word | int | seconds | bool | endpoint | ip | cidr | mac | iqn | path | device | flags)
+        string | word | int | seconds | bool | endpoint | ip | cidr | mac | iqn | wwn | aoe | path | device | flags)
             "sr_check_$1" "$2"
             ;;
         enum) sr_check_word "$2" ;;
@@ -199,6 +199,32 @@ sr_check_iqn() {
             ;;
         *) return 1 ;;
     esac
+}
+
+# A Fibre Channel name: 8 bytes in hexadecimal, with 0x in front, with colons or dashes between, or
+# nothing.
+sr_check_wwn() {
+    case $1 in
+        ??????????????????) _wwn_digits=${1#0[xX]} ;;
+        ??:??:??:??:??:??:??:??) _wwn_digits=$(printf '%s' "$1" | tr -d ':') ;;
+        ??-??-??-??-??-??-??-??) _wwn_digits=$(printf '%s' "$1" | tr -d '-') ;;
+        *) _wwn_digits=$1 ;;
+    esac
+    case $_wwn_digits in
+        *[!0-9A-Fa-f]* | 0000000000000000) return 1 ;;
+        ????????????????) ;;
+        *) return 1 ;;
+    esac
+}
+
+# An AoE target, eSHELF.SLOT; all ones are every shelf and every slot (AoEr11 2.2).
+sr_check_aoe() {
+    case $1 in
+        e*.*) ;;
+        *) return 1 ;;
+    esac
+    _aoe_shelf=${1#e}
+    _sr_check_upto "${_aoe_shelf%%.*}" 65534 && _sr_check_upto "${1#*.}" 254
 }
 
 # Absolute, printable and without `..`.

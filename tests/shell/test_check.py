@@ -24,6 +24,9 @@ GOOD = {
     "mac": ["52:54:00:00:00:01", "AA:bb:cc:DD:ee:ff"],
     "iqn": ["iqn.2026-01.lab:root", "iqn.2001-04.com.example", "eui.02004567a425678d",
             "naa.52004567ba64678d", "naa.62004567ba64678d0123456789abcdef"],
+    "wwn": ["20:00:52:54:00:00:00:01", "20-00-52-54-00-00-00-0A", "0x2000525400000001",
+            "2000525400000001"],
+    "aoe": ["e0.0", "e1.2", "e65534.254"],
     "path": ["/", "/dev/sda", "/a b", "/..a/b.."],
     "device": ["/dev/sda", "LABEL=a b", "UUID=1", "WWN=0x5", "HCTL=0:0:0:1", "by-path/pci-1"],
     "flags": ["", "noatime", "noatime,data=ordered"],
@@ -49,6 +52,12 @@ BAD = {
     "iqn": ["", "iqn", "iqn.2026-1.lab", "iqn.2026-01", "iqn.2026-01.", "iqn.2026-01.a b", "eui.1",
             "eui.02004567a425678g", "naa.123", "iqn.2026-01.lab:$(reboot)",
             "iqn.2026-01." + "a" * 220],
+    "wwn": ["", "20:00:52:54:00:00:00", "20:00:52:54:00:00:00:01:02", "20:00:52:54-00-00-00-01",
+            "00:00:00:00:00:00:00:00", "0x200052540000000", "0x20005254000000011",
+            "200052540000000g", "$(reboot)", "52:54:00:00:00:01",
+            "20:00:52:54:00:00:0:001", "000x52540000000001"],
+    "aoe": ["", "e", "e1", "e1.", "e.1", "1.2", "E1.2", "e01.2", "e1.02", "e65535.0", "e0.255",
+            "e1.2.3", "e-1.2", "e1.2 ", "e$(reboot).1", "etherd/e1.2", "e1.2/../sda"],
     "path": ["", "a", "./a", "/a/../b", "/..", "..", "/a\nb", "/a\x1b"],
     "device": ["", "sda", "label=a", "LABEL=", "by-id/", "/a/../b", "LABEL=a\nb", "LABEL=\x1b"],
     "flags": [",", "a,", ",a", "a,,b", "a b"],
@@ -101,6 +110,29 @@ def python_says(kind: str, text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+STORAGE = st.lists(
+    st.one_of(
+        st.from_regex(r"\A(0x)?[0-9A-Fa-f]{14,18}\Z"),
+        st.from_regex(r"\A[0-9a-f]{2}([:-][0-9a-f]{1,3}){6,8}\Z"),
+        st.from_regex(r"\Ae[0-9]{1,6}\.[0-9]{0,4}\Z"),
+    ),
+    min_size=30,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("kind", ["wwn", "aoe"])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=STORAGE)
+def test_boot_and_builder_agree_on_the_names_of_storage(
+    machine: Machine, kind: str, texts: list[str]
+) -> None:
+    for text, taken in zip(texts, verdicts(machine, kind, texts), strict=True):
+        assert taken == python_says(kind, text), text
 
 
 @pytest.mark.parametrize("kind", ["ip", "cidr", "endpoint"])

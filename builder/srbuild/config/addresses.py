@@ -1,4 +1,4 @@
-"""Addresses of machines and cards: the normal form of each, ValueError with a sentence."""
+"""Addresses of machines, cards and storage: the normal form of each, ValueError with a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ _MAC = re.compile(
     r"[0-9a-f]{2}([:. -])[0-9a-f]{2}(\1[0-9a-f]{2}){4}|[0-9a-f]{4}([.:-])[0-9a-f]{4}\3[0-9a-f]{4}"
     r"|[0-9a-f]{12}"
 )
+_WWN = re.compile(r"(0x)?[0-9a-f]{16}|[0-9a-f]{2}([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){6}")
+_AOE = re.compile(r"e(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,2})")
+AOE_SHELF_MAX, AOE_SLOT_MAX = 65534, 254  # AoEr11 2.2: all ones are every shelf, every slot
 
 
 def parse_ip(raw: str) -> str:
@@ -42,3 +45,25 @@ def parse_mac(raw: str) -> str:
     if not int(digits, 16):
         raise ValueError(f"{raw!r} is no card's address")
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+def parse_wwn(raw: str) -> str:
+    """A Fibre Channel port's or node's name of 8 bytes (FC-FS), lower-case with colons."""
+    if not _WWN.fullmatch(raw.lower()):
+        raise ValueError(f"{raw!r} is not a world wide name of 8 bytes in hexadecimal")
+    digits = re.sub(r"[:-]", "", raw.lower().removeprefix("0x"))
+    if not int(digits, 16):
+        raise ValueError(f"{raw!r} is no port's name")
+    return ":".join(digits[i : i + 2] for i in range(0, 16, 2))
+
+
+def parse_aoe(raw: str) -> str:
+    """An AoE target's address as the kernel writes it: eSHELF.SLOT."""
+    found = _AOE.fullmatch(raw)
+    if not found:
+        raise ValueError(f"{raw!r} is not an AoE target such as e1.2 (eSHELF.SLOT)")
+    if int(found[1]) > AOE_SHELF_MAX or int(found[2]) > AOE_SLOT_MAX:
+        raise ValueError(
+            f"{raw!r}: a shelf is at most {AOE_SHELF_MAX}, a slot at most {AOE_SLOT_MAX}"
+        )
+    return raw

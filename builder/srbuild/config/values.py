@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
 from srbuild.config import ipform, networks
-from srbuild.config.addresses import parse_cidr, parse_ip, parse_mac
+from srbuild.config.addresses import parse_aoe, parse_cidr, parse_ip, parse_mac, parse_wwn
 
 OptionType: TypeAlias = Literal[
     "string",
@@ -29,6 +29,8 @@ OptionType: TypeAlias = Literal[
     "cidr",
     "mac",
     "iqn",
+    "wwn",
+    "aoe",
     "path",
     "device",
     "flags",
@@ -225,6 +227,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], str]]] = {
     "cidr": parse_cidr,
     "mac": parse_mac,
     "iqn": _iqn,
+    "wwn": parse_wwn,
+    "aoe": parse_aoe,
     "path": _path,
     "device": _device,
     "flags": _flags,
