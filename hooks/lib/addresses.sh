@@ -155,3 +155,40 @@ sr_why_not() {
         fi
     done
 }
+
+# --- without an address -----------------------------------------------------------------------
+
+# sr_raise MTU NIC…: bring up interfaces over which storage is reached without any address, each
+# with that MTU (as it is, if that is empty). The system above is kept from them like from all
+# others. Sets $raised to their names; what does not exist is named and left out, unless nothing
+# would be left.
+sr_raise() {
+    _raise_mtu=$1
+    shift
+    raised=
+    for _raise_wish; do
+        if ! sr_find_nic "$_raise_wish"; then
+            sr_warn "there is no interface $_raise_wish; going on without it"
+            continue
+        fi
+        # A bond or bridge takes what comes in on its parts.
+        sr_top "$nic"
+        case " $raised " in
+            *" $nic "*) continue ;;
+        esac
+        [ -z "$_raise_mtu" ] || sr_set_mtu "$nic" "$_raise_mtu"
+        sr_run ip link set "$nic" up
+        mkdir -p "$SR_NET_STATE"
+        printf '%s\n' "$nic" >>"$SR_NET_STATE/used"
+        raised="${raised:+$raised }$nic"
+    done
+    [ -n "$raised" ] || sr_fail "none of the interfaces to the storage exists: $*" \
+        "the machine's cards: $(sr_cards_shown); are the names right, are the drivers in the image?"
+}
+
+# Print those of the interfaces NIC… that have no link, one a line.
+sr_linkless() {
+    for _linkless_nic; do
+        sr_has_link "$_linkless_nic" || printf '%s\n' "$_linkless_nic"
+    done
+}
