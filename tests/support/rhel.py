@@ -33,6 +33,7 @@ PROGRAMS = {
     "/usr/sbin/dlm_controld": ("libcpg.so.4",),
     "/usr/sbin/dlm_tool": ("libcpg.so.4",),
     "/usr/sbin/fsck.gfs2": ("libc.so.6",),
+    "/usr/sbin/gfs2_jadd": ("libc.so.6",),
 }
 KMODS = [
     FakeKmod("kernel/drivers/virtio/virtio_pci.ko"),

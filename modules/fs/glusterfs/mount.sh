@@ -27,8 +27,9 @@ read_root() {
     _root_rest=${1#glusterfs:}
     volume=${_root_rest##*:/}
     servers=$(printf '%s\n' "${_root_rest%":/$volume"}" | tr ',' ' ')
-    [ "$volume" != "$_root_rest" ] && [ -n "$servers" ] ||
+    if [ "$volume" = "$_root_rest" ] || [ -z "$servers" ]; then
         sr_fail "root=$1 is not glusterfs:SERVER[,SERVER…]:/VOLUME" "for example root=glusterfs:10.9.0.1:/root"
+    fi
     for _root_server in $servers; do
         sr_check_endpoint "$_root_server" || sr_fail "root=$1: '$_root_server' is no server"
     done
