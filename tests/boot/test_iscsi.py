@@ -53,3 +53,24 @@ def test_a_target_that_cannot_prove_itself_is_refused(boot: Boot) -> None:
 )
 def test_the_root_is_left_clean(boot: Boot, scenario: str) -> None:
     assert boot(scenario).proof["fsck"] == 0
+
+
+def test_the_firmwares_table_says_all_of_the_root(boot: Boot) -> None:
+    proof = boot("iscsi-ibft").proof
+    assert proof["fsck"] == 0
+    assert cast("dict[str, str]", proof["tokens"]).keys() == {"n1"}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("iscsi-ibft-absent", ("'net'", "no boot interface", "iscsi_ibft")),
+        ("iscsi-ibft-wrong-secret", ("'storage'", iscsi.TARGET, "refused this node")),
+    ],
+)
+def test_a_firmware_table_that_is_none_stops_the_boot(
+    boot: Boot, scenario: str, words: tuple[str, ...]
+) -> None:
+    summary = "\n".join(cast("list[str]", boot(scenario).proof["summary"]))
+    for word in words:
+        assert word in summary

@@ -204,6 +204,12 @@ class Lab:
             copy_sparse(source, path)
         return path
 
+    def own_file(self, name: str, data: bytes) -> HostPath:
+        """A file with `data` in it that lives as long as the run."""
+        path = self._work / name
+        path.write_bytes(data)
+        return path
+
     # --- machines -----------------------------------------------------------------------------
 
     def serve(self, spec: DiskSpec, cluster: str) -> Agent:
@@ -225,7 +231,7 @@ class Lab:
     def _server_initrd(self, cluster: str) -> HostPath:
         parts = (
             self.inputs.server_image,
-            self._tail("server", self.inputs.server_tail(cluster)),
+            self.own_file("server.tail", self.inputs.server_tail(cluster)),
             write_lab_archive(self._work / "lab.cpio"),
         )
         return join_initrds(parts, self._work / "server.initrd")
@@ -240,11 +246,6 @@ class Lab:
         agent = Agent(vm)
         self._stack.callback(agent.close)
         return agent
-
-    def _tail(self, name: str, data: bytes) -> HostPath:
-        path = self._work / f"{name}.tail"
-        path.write_bytes(data)
-        return path
 
     def start(
         self,
@@ -261,7 +262,7 @@ class Lab:
         but restarts, which ends the machine. A node that runs may be started again once it
         has ended; its console then goes to another file.
         """
-        tail = self._tail(node.name, self.inputs.node_tail(cluster))
+        tail = self.own_file(f"{node.name}.tail", self.inputs.node_tail(cluster))
         initrd = join_initrds((self.inputs.image, tail), self._work / f"{node.name}.initrd")
         self.tokens[node.name] = secrets.token_hex(16)
         words = (
