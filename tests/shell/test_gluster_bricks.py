@@ -44,6 +44,15 @@ def test_the_disk_is_mounted_and_keeps_glusterds_state(machine: Machine, kind: s
     assert machine.state("GLUSTER_BRICKS") == f"{root}/dev/vda"
 
 
+def test_a_disk_says_whether_it_was_left_cleanly(machine: Machine) -> None:
+    mark = machine.write("gluster/.left-clean", "")
+    assert disk(machine).returncode == 0
+    assert not mark.exists()
+    assert machine.state("GLUSTER_UNCLEAN") is None
+    assert disk(machine).returncode == 0
+    assert machine.state("GLUSTER_UNCLEAN") == "1"
+
+
 def test_a_second_attempt_mounts_nothing_again(machine: Machine) -> None:
     places = ("gluster", "var/lib/glusterd", "var/log/glusterfs")
     lines = [f"30 20 254:0 / {machine.root}/{place} rw - ext4 x rw\n" for place in places]
@@ -82,6 +91,7 @@ def start(
         f"""[ -e "{up}" ] || exit 1
 case "$*" in
     *'pool list'*) {pool or ":"} ;;
+    *'heal root full') [ ! -e "{machine.root}/no-heal" ] ;;
     *force*) echo $$ >"$SR_ROOT/run/gluster/vols/root/n1.pid"; mkdir -p "$SR_ROOT/proc/$$" ;;
 esac""",
     )
@@ -146,6 +156,26 @@ def test_a_volume_that_glusterd_does_not_know(machine: Machine) -> None:
     assert "gluster volume create root" in machine.note("hint")
 
 
+def test_a_brick_that_was_not_left_cleanly_is_healed(machine: Machine) -> None:
+    machine.write("run/srbuild/state/GLUSTER_UNCLEAN", "1\n")
+    found = start(machine, says(PEER))
+    assert found.returncode == 0, found.stderr
+    assert "gluster --mode=script volume heal root full" in machine.calls
+
+
+def test_a_heal_that_does_not_begin_holds_up_nothing(machine: Machine) -> None:
+    machine.write("run/srbuild/state/GLUSTER_UNCLEAN", "1\n")
+    machine.write("no-heal", "")
+    found = start(machine, says(PEER))
+    assert found.returncode == 0, found.stderr
+    assert "once all bricks are there: gluster volume heal root full" in found.stderr
+
+
+def test_a_clean_brick_is_not_healed(machine: Machine) -> None:
+    assert start(machine, says(PEER)).returncode == 0
+    assert not [call for call in machine.calls if " heal " in call]
+
+
 def test_the_volume_of_other_servers_is_no_matter(machine: Machine) -> None:
     found = start(machine, says(PEER), volume=False, SR_GLUSTERFS_SERVER="10.9.0.1")
     assert found.returncode == 0, found.stderr
@@ -166,6 +196,7 @@ def test_the_end_of_the_bricks(machine: Machine) -> None:
     assert [call for call in machine.calls if call.startswith("umount")] == [
         "umount ./var/lib/glusterd", "umount ./var/log/glusterfs", "umount ./gluster",
     ]  # fmt: skip
+    assert (machine.root / "gluster/.left-clean").exists()
 
 
 def test_a_disk_that_stays_in_use_is_made_read_only(machine: Machine) -> None:

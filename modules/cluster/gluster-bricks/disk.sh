@@ -1,6 +1,7 @@
 #!/bin/sh
 # Mount this node's disk on /gluster. glusterd's state lies there too, so that the node's uuid, its
-# peers and volumes outlive the bootstrap; and the logs.
+# peers and volumes outlive the bootstrap; and the logs; and .left-clean while the disk is not in
+# use, by which the next boot knows whether the brick may lack what the others have.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
@@ -37,6 +38,12 @@ if ! grep -q " $point " "$SR_PROC/self/mountinfo"; then
         sr_fail "$device could not be mounted on /gluster" \
             "what the kernel says stands above; options under [gluster-bricks] are $SR_GLUSTER_BRICKS_OPTIONS"
     }
+    if [ -e "$point/.left-clean" ]; then
+        rm "$point/.left-clean"
+        sr_run -t 60 sync "$point"
+    else
+        sr_put GLUSTER_UNCLEAN 1
+    fi
 fi
 keep "$SR_ROOT/var/lib/glusterd" glusterd
 keep "$SR_ROOT/var/log/glusterfs" log

@@ -42,6 +42,7 @@ on_disk || exit 0
 for point in var/lib/glusterd var/log/glusterfs; do
     sr_run -t 10 umount "./$point" || sr_warn "/$point could not be unmounted"
 done
+sr_run -t 10 touch ./gluster/.left-clean || :
 sr_run -t 30 umount ./gluster || {
     sr_warn "/gluster could not be unmounted; it is made read-only"
     sr_run -t 30 mount -o remount,ro ./gluster

@@ -161,6 +161,8 @@ def bricks(lab: Lab) -> None:
         two.wait_ready(lab.left(BOOT))
     with lab.step("the volume heals"):
         lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(180))
+        for name, token in (lab.tokens | {"alone": "word"}).items():
+            two.require("await-copy", name, token, seconds=lab.left(180))
     with lab.step("n2 leaves, then n1"):
         two.require("leave")
         lab.wait_power_off([again], 120)
