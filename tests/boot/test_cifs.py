@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias, cast
 
 import pytest
 
 from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import cifs
+from support.boots import Boot, both_read_each_other, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
 
 
 def console(result: Result) -> str:
@@ -22,9 +19,7 @@ def console(result: Result) -> str:
 
 def test_two_nodes_share_one_root_over_smb_1(boot: Boot) -> None:
     result = boot("cifs")
-    tokens = cast("dict[str, str]", result.proof["tokens"])
-    assert len({*tokens.values()}) == 2
-    assert result.proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+    both_read_each_other(result)
     assert "unix,posixpaths" in console(result)
 
 
@@ -48,7 +43,7 @@ def test_over_smb_3_the_root_is_read_only_and_that_is_said(boot: Boot) -> None:
 )
 def test_what_is_wrong_is_said(boot: Boot, name: str, words: list[str]) -> None:
     result = boot(name)
-    said = "\n".join(cast("list[str]", result.proof["summary"]))
+    said = summary(result)
     for word in ("'mount'", "mount.sh", *words):
         assert word in said
     for secret in (cifs.SECRET, cifs.WRONG_SECRET):

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeAlias, cast
-
 import pytest
 
-from srbuild.lab.scenario import Result
-from srbuild.lab.scenarios import drbd
+from srbuild.lab.rows.blocks import SECRET, WRONG_SECRET
+from support.boots import Boot, both_read_each_other, consoles, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
-
-
-def consoles(result: Result) -> str:
-    return "".join(Path(path).read_text(errors="replace") for path in result.logs.values())
-
-
-def both_read_each_other(result: Result) -> None:
-    tokens = cast("dict[str, str]", result.proof["tokens"])
-    assert result.proof["fsck"] == 0
-    assert len({*tokens.values()}) == 2
-    assert result.proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
-
-
-def summary(result: Result) -> str:
-    return "\n".join(cast("list[str]", result.proof["summary"]))
 
 
 def test_two_nodes_share_one_root_and_both_disks_hold_it(boot: Boot) -> None:
     result = boot("gfs2-drbd")
     both_read_each_other(result)
     assert result.proof["same"] is True
-    assert drbd.SECRET not in consoles(result)
+    assert SECRET not in consoles(result)
 
 
 @pytest.mark.matrix
@@ -66,7 +45,7 @@ def test_a_split_brain_is_refused_and_one_side_chosen(boot: Boot) -> None:
 def test_nodes_with_different_secrets_do_not_mirror(boot: Boot) -> None:
     result = boot("gfs2-drbd-wrong-secret")
     assert "shared_secret" in summary(result)
-    assert drbd.WRONG_SECRET not in consoles(result)
+    assert WRONG_SECRET not in consoles(result)
 
 
 @pytest.mark.matrix

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
+from support.boots import Boot, both_read_each_other, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
 
-Boot: TypeAlias = Callable[[str], Result]
-
 
 def test_two_nodes_share_the_root(boot: Boot) -> None:
-    proof = boot("gfs2-aoe").proof
-    tokens = cast("dict[str, str]", proof["tokens"])
-    assert proof["fsck"] == 0
-    assert proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+    both_read_each_other(boot("gfs2-aoe"))
 
 
 @pytest.mark.matrix
@@ -28,9 +22,9 @@ def test_a_target_that_answers_late(boot: Boot) -> None:
 
 @pytest.mark.matrix
 def test_a_wrong_slot_stops_the_boot_and_the_right_one_is_named(boot: Boot) -> None:
-    summary = "\n".join(cast("list[str]", boot("gfs2-aoe-wrong-slot").proof["summary"]))
+    said = summary(boot("gfs2-aoe-wrong-slot"))
     for word in ("'storage'", "e1.3", "others answered: e1.2"):
-        assert word in summary
+        assert word in said
 
 
 @pytest.mark.matrix

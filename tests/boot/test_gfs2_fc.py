@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
+from support.boots import Boot, both_read_each_other, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
 
-Boot: TypeAlias = Callable[[str], Result]
-
 
 def test_two_nodes_share_the_root(boot: Boot) -> None:
-    proof = boot("gfs2-fc").proof
-    tokens = cast("dict[str, str]", proof["tokens"])
-    assert proof["fsck"] == 0
-    assert proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+    both_read_each_other(boot("gfs2-fc"))
 
 
 @pytest.mark.matrix
@@ -47,6 +41,6 @@ def test_a_link_that_is_down_at_boot(boot: Boot) -> None:
     ],
 )
 def test_what_is_wrong_is_named(boot: Boot, scenario: str, words: tuple[str, ...]) -> None:
-    summary = "\n".join(cast("list[str]", boot(f"gfs2-fc-{scenario}").proof["summary"]))
+    said = summary(boot(f"gfs2-fc-{scenario}"))
     for word in words:
-        assert word in summary
+        assert word in said

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
 from srbuild.lab.scenario import Result
+from support.boots import Boot
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
 
 
 def console(result: Result, name: str) -> str:

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import glusterfs
+from support.boots import Boot, both_read_each_other, summary, tokens
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(900)]
 
-Boot: TypeAlias = Callable[[str], Result]
-
-
-def summary(result: Result) -> str:
-    return "\n".join(cast("list[str]", result.proof["summary"]))
-
 
 def test_two_nodes_share_one_root(boot: Boot) -> None:
-    proof = boot("glusterfs").proof
-    tokens = cast("dict[str, str]", proof["tokens"])
-    assert proof["fsck"] == 0
-    assert len({*tokens.values()}) == 2
-    assert proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+    both_read_each_other(boot("glusterfs"))
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", ["glusterfs-backup", "glusterfs-root"])
 def test_one_node(boot: Boot, name: str) -> None:
-    assert cast("dict[str, str]", boot(name).proof["tokens"]).keys() == {"n1"}
+    assert tokens(boot(name)).keys() == {"n1"}
 
 
 @pytest.mark.matrix

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import iscsi, multipath
+from support.boots import Boot, consoles, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.matrix, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
-
-
-def consoles(result: Result) -> str:
-    return "".join(Path(path).read_text(errors="replace") for path in result.logs.values())
 
 
 def test_either_path_may_go_while_the_root_is_written_to(boot: Boot) -> None:
@@ -42,9 +34,9 @@ def test_node_and_target_prove_themselves_and_no_secret_shows(boot: Boot) -> Non
 
 
 def test_a_target_that_cannot_prove_itself_is_refused(boot: Boot) -> None:
-    summary = "\n".join(cast("list[str]", boot("iscsi-impostor").proof["summary"]))
+    said = summary(boot("iscsi-impostor"))
     for word in ("'storage'", iscsi.TARGET, "refused the login", "chap_secret_in"):
-        assert word in summary
+        assert word in said
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import multipath
+from support.boots import Boot, both_read_each_other, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
 
 
 def test_a_volume_over_two_paths_outlives_one_and_is_the_only_one_active(boot: Boot) -> None:
@@ -27,14 +24,11 @@ def test_a_volume_over_two_paths_outlives_one_and_is_the_only_one_active(boot: B
 
 @pytest.mark.matrix
 def test_two_nodes_share_a_volume_under_the_lock_manager(boot: Boot) -> None:
-    proof = boot("lvm-shared").proof
-    tokens = cast("dict[str, str]", proof["tokens"])
-    assert proof["fsck"] == 0
-    assert proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
+    both_read_each_other(boot("lvm-shared"))
 
 
 @pytest.mark.matrix
 def test_a_wrong_group_stops_at_storage_and_the_right_one_is_shown(boot: Boot) -> None:
-    summary = "\n".join(cast("list[str]", boot("lvm-wrong-group").proof["summary"]))
+    said = summary(boot("lvm-wrong-group"))
     for word in ("'storage'", "no volume group rootgv", "rootvg", "[lvm]"):
-        assert word in summary
+        assert word in said

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
+from support.boots import Boot, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
 
 
 def test_a_vlan_on_a_bond_carries_the_root_and_either_link_may_go(boot: Boot) -> None:
@@ -28,6 +25,6 @@ def test_of_two_cards_that_ask_one_is_answered(boot: Boot) -> None:
 
 @pytest.mark.matrix
 def test_a_boot_without_an_answer_stops_at_net(boot: Boot) -> None:
-    summary = "\n".join(cast("list[str]", boot("network-no-answer").proof["summary"]))
+    said = summary(boot("network-no-answer"))
     for word in ("'net'", "eth0 has no answer (dhcp)", "cables"):
-        assert word in summary
+        assert word in said

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
+from support.boots import Boot, both_read_each_other, summary, tokens
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
 
-Boot: TypeAlias = Callable[[str], Result]
-
-
-def summary(result: Result) -> str:
-    return "\n".join(cast("list[str]", result.proof["summary"]))
-
-
-def check_two_nodes(result: Result) -> None:
-    """Each node's token is on the server, and each read the other's."""
-    tokens = cast("dict[str, str]", result.proof["tokens"])
-    assert len({*tokens.values()}) == 2
-    assert result.proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
-
 
 def test_two_nodes_share_one_root(boot: Boot) -> None:
-    check_two_nodes(boot("nfs"))
+    both_read_each_other(boot("nfs"))
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", ["nfs-v3", "nfs-v4.0", "nfs-only-v3"])
 def test_other_versions(boot: Boot, name: str) -> None:
-    check_two_nodes(boot(name))
+    both_read_each_other(boot(name))
 
 
 @pytest.mark.matrix
@@ -40,7 +26,7 @@ def test_other_versions(boot: Boot, name: str) -> None:
     "name", ["nfs-second-server", "nfs-server-late", "nfs-root", "nfs-nfsroot"]
 )
 def test_one_node(boot: Boot, name: str) -> None:
-    assert cast("dict[str, str]", boot(name).proof["tokens"]).keys() == {"n1"}
+    assert tokens(boot(name)).keys() == {"n1"}
 
 
 @pytest.mark.matrix
@@ -50,8 +36,7 @@ def test_an_overlay_keeps_what_is_written_from_the_server(boot: Boot) -> None:
 
 @pytest.mark.matrix
 def test_a_node_goes_on_when_its_server_is_back(boot: Boot) -> None:
-    tokens = cast("dict[str, str]", boot("nfs-restart").proof["tokens"])
-    assert tokens.keys() == {"n1", "before", "after"}
+    assert tokens(boot("nfs-restart")).keys() == {"n1", "before", "after"}
 
 
 @pytest.mark.matrix

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeAlias, cast
-
 import pytest
 
-from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import ocfs2_scsi
+from support.boots import Boot, both_read_each_other, consoles, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
-
-
-def consoles(result: Result) -> str:
-    return "".join(Path(path).read_text(errors="replace") for path in result.logs.values())
-
-
-def both_read_each_other(result: Result) -> None:
-    tokens = cast("dict[str, str]", result.proof["tokens"])
-    assert result.proof["fsck"] == 0
-    assert len({*tokens.values()}) == 2
-    assert result.proof["seen"] == {"n1": {"n2": tokens["n2"]}, "n2": {"n1": tokens["n1"]}}
 
 
 def test_two_nodes_share_one_root_and_leave_it_clean(boot: Boot) -> None:
@@ -57,8 +40,8 @@ def test_the_survivor_goes_on_and_keeps_what_both_wrote(boot: Boot) -> None:
     "scenario", ["ocfs2-scsi-wrong-name", "ocfs2-scsi-few-slots", "ocfs2-scsi-no-disk"]
 )
 def test_what_cannot_be_the_root_stops_the_boot(boot: Boot, scenario: str) -> None:
-    summary = "\n".join(cast("list[str]", boot(scenario).proof["summary"]))
-    assert "hint" in summary
+    said = summary(boot(scenario))
+    assert "hint" in said
 
 
 @pytest.mark.matrix

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias, cast
 
 import pytest
 
-from srbuild.lab.scenario import Result
 from srbuild.lab.scenarios import vmfs
+from support.boots import Boot, summary
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
-
-Boot: TypeAlias = Callable[[str], Result]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +26,6 @@ def test_nodes_share_a_datastore_that_nobody_writes_to(boot: Boot, scenario: str
 
 @pytest.mark.matrix
 def test_a_path_that_is_not_there_is_named(boot: Boot) -> None:
-    summary = "\n".join(cast("list[str]", boot("vmfs-scsi-wrong-path").proof["summary"]))
-    assert vmfs.IMAGE in summary
-    assert "correct path" in summary
+    said = summary(boot("vmfs-scsi-wrong-path"))
+    assert vmfs.IMAGE in said
+    assert "correct path" in said

@@ -14,6 +14,8 @@ from srbuild.errors import MissingInputError
 from srbuild.formats.cpio import CpioReader
 from srbuild.lab import build, scenario
 from srbuild.lab.build import find_kernel, image_kernel, site_part
+from srbuild.lab.cluster import N1, N2
+from srbuild.lab.rows.blocks import ISCSI, SECRET
 from srbuild.lab.scenario import Inputs, Lab, Scenario
 from srbuild.lab.scenarios import gfs2_iscsi
 
@@ -70,18 +72,18 @@ def files(part: bytes) -> dict[str, bytes]:
 
 
 def test_the_nodes_part_holds_the_node_table_and_both_archives() -> None:
-    part = files(site_part({"fs": "gfs2", "blk": "iscsi"}, gfs2_iscsi.cluster_file()))
+    part = files(site_part({"fs": "gfs2", "blk": "iscsi"}, gfs2_iscsi.ROW.cluster()))
     assert part["etc/srbuild/nodes"].splitlines() == [
-        f"n1 1 {gfs2_iscsi.N1.mac}".encode(),
-        f"n2 2 {gfs2_iscsi.N2.mac}".encode(),
+        f"n1 1 {N1.mac}".encode(),
+        f"n2 2 {N2.mac}".encode(),
     ]
     assert {"etc/srbuild/nodes.d/n1.cpio", "etc/srbuild/nodes.d/n2.cpio"} <= part.keys()
 
 
 def test_the_servers_secret_is_in_its_own_file_alone() -> None:
     options = {"image": "lab-server", "modules": ("lab-gfs2", "iscsi-target")}
-    part = files(site_part(options, gfs2_iscsi.SERVER))
-    secret = gfs2_iscsi.SECRET.encode()
+    part = files(site_part(options, ISCSI.cluster))
+    secret = SECRET.encode()
     assert [name for name, data in part.items() if secret in data] == [
         "etc/srbuild/iscsi-target.secret"
     ]

@@ -5,21 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from srbuild.lab.cluster import BOTH, N1, cluster_text
 from srbuild.lab.disk import DiskSpec
-from srbuild.lab.lab import MAKER, Lab, NodeSpec
+from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk, Vm
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import BOOT, exchange, gives_up
 
-N1 = NodeSpec("n1", "52:54:00:00:00:01")
-N2 = NodeSpec("n2", "52:54:00:00:00:02")
 DISK = DiskSpec(64, "make-export")
 EXPORT = "/srv/root"
 SHARE = "//10.9.0.1/root"
 SECRET = "lab\\pw 12"  # a backslash and a space, which must reach the kernel unharmed
 WRONG_SECRET = "wrongsecret99"
-BOOT = 240  # seconds that two nodes may take from start to power off, on two slow cores
 
 
 def serve(lab: Lab, options: str = "") -> Agent:
@@ -30,27 +29,14 @@ def serve(lab: Lab, options: str = "") -> Agent:
 
 def cluster_file(options: str = "", secret: str = SECRET, share: str = SHARE) -> str:
     """The lab's cluster file, `options` further keys of its [fs]."""
-    return f"""\
-name = "lab"
+    return cluster_text(f"""\
 [fs]
 type = "cifs"
 share = "{share}"
 user = "root"
 secret = '{secret}'
 {options}
-[container]
-type = "none"
-[[node]]
-name = "n1"
-id = 1
-mac = ["{N1.mac}"]
-address = "10.9.0.21/24"
-[[node]]
-name = "n2"
-id = 2
-mac = ["{N2.mac}"]
-address = "10.9.0.22/24"
-"""
+""")
 
 
 def hide(lab: Lab, *nodes: Vm) -> None:
@@ -64,11 +50,9 @@ def two_nodes(lab: Lab) -> None:
     """Both nodes share a writable root over SMB 1 with Unix extensions."""
     server = serve(lab)
     cluster = cluster_file('version = "1"')
-    with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
-        nodes = [lab.start(N1, cluster, ("n2",)), lab.start(N2, cluster, ("n1",))]
-        lab.wait_power_off(nodes, BOOT)
+    nodes = exchange(lab, cluster)
     hide(lab, *nodes)
-    check_shared_root(lab, server, "check-export", {"n1": ("n2",), "n2": ("n1",)})
+    check_shared_root(lab, server, "check-export", BOTH)
 
 
 def read_only(lab: Lab) -> None:
@@ -124,9 +108,7 @@ def no_extensions(lab: Lab) -> None:
 
 def server_absent(lab: Lab) -> None:
     """No server ever: after the deadline the boot stops at `mount`."""
-    with lab.step("n1 boots without its server and gives up after its deadline"):
-        node = lab.start(N1, cluster_file("timeout = 15"), ())
-        lab.wait_failure(node, 200, "mount", SHARE, "within 15 s", "445")
+    gives_up(lab, cluster_file("timeout = 15"), SHARE, "445")
 
 
 def _scenario(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:

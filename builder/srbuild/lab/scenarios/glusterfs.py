@@ -6,38 +6,25 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from srbuild.lab.cluster import BOTH, N1, N2, cluster_text, node_tables
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, SERVER_MAC, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root, read_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import exchange, gives_up, leave, outlives_server
 from srbuild.paths import HostPath
 
-N1 = NodeSpec("n1", "52:54:00:00:00:01")
-N2 = NodeSpec("n2", "52:54:00:00:00:02")
 SERVER = "10.9.0.1"
 DEAD = "10.9.0.9"  # nobody has this address
 VOLUME = "root"
 DISK = DiskSpec(128, "make-gluster", (VOLUME, SERVER))
 BRICK = DiskSpec(128, "make-brick")
 BOOT = 300  # seconds that two nodes may take from start to power off, on two slow cores
-NODES = f"""\
-[[node]]
-name = "n1"
-id = 1
-mac = ["{N1.mac}"]
-address = "10.9.0.21/24"
-%s
-[[node]]
-name = "n2"
-id = 2
-mac = ["{N2.mac}"]
-address = "10.9.0.22/24"
-%s
-"""
-OWN_DISK = '[node.gluster-bricks]\ndevice = "/dev/vda"'
-BRICKS = 'name = "lab-server"\n' + NODES % (OWN_DISK, OWN_DISK)
+OWN_DISK = '[node.gluster-bricks]\ndevice = "/dev/vda"\n'
+OWN_DISKS = {"n1": OWN_DISK, "n2": OWN_DISK}
+BRICKS = f'name = "lab-server"\n{node_tables(own=OWN_DISKS)}'
 """The cluster file of the machines that make the nodes' bricks, under the nodes' names."""
 
 
@@ -52,17 +39,15 @@ def cluster_file(
     """The lab's cluster file with the root on a server, `options` further keys of its [fs]."""
     named = ", ".join(f'"{server}"' for server in servers)
     fs = f'type = "glusterfs"\nserver = [{named}]\nvolume = "{volume}"\n{options}'
-    return f'name = "lab"\n[fs]\n{fs}\n[container]\ntype = "none"\n' + NODES % ("", "")
+    return cluster_text(f"[fs]\n{fs}")
 
 
 def two_nodes(lab: Lab) -> None:
     """Both nodes share the root of one server and leave it clean."""
     server = serve(lab)
     cluster = cluster_file()
-    with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
-        nodes = [lab.start(N1, cluster, ("n2",)), lab.start(N2, cluster, ("n1",))]
-        lab.wait_power_off(nodes, BOOT)
-    check_shared_root(lab, server, "check-brick", {"n1": ("n2",), "n2": ("n1",)})
+    exchange(lab, cluster, seconds=BOOT)
+    check_shared_root(lab, server, "check-brick", BOTH)
 
 
 def one_node(lab: Lab, cluster: str, line: str) -> None:
@@ -84,22 +69,12 @@ def wrong_volume(lab: Lab) -> None:
 
 def server_absent(lab: Lab) -> None:
     """No server ever: after the deadline the boot stops at `mount`, naming all that was tried."""
-    with lab.step("n1 boots without any server and gives up after its deadline"):
-        node = lab.start(N1, cluster_file("timeout = 15", (SERVER, DEAD)), ())
-        lab.wait_failure(node, 200, "mount", VOLUME, SERVER, DEAD, "within 15 s", "hint")
+    gives_up(lab, cluster_file("timeout = 15", (SERVER, DEAD)), VOLUME, SERVER, DEAD)
 
 
 def server_dies(lab: Lab) -> None:
     """The server is gone for good while a boot that failed leaves: every step is bounded."""
-    server = serve(lab)
-    with lab.step("n1 mounts its root and fails at handover; the server vanishes"):
-        node = lab.start(N1, cluster_file(), (), "init=/sbin/absent rd.srb.reboot_delay=15")
-        node.wait_text("has no /sbin/absent", lab.left(200))
-        server.call("poweroff", seconds=20)
-    begin = time.monotonic()
-    with lab.step("n1 lets go of the root and restarts"):
-        lab.wait_failure(node, 150, "handover", "/sbin/absent")
-    lab.proof["seconds without the server"] = round(time.monotonic() - begin, 1)
+    outlives_server(lab, serve(lab), cluster_file())
 
 
 # --- bricks on the nodes --------------------------------------------------------------------------
@@ -107,19 +82,8 @@ def server_dies(lab: Lab) -> None:
 
 def bricks_file(options: str = "") -> str:
     """The lab's cluster file with a brick on each node; `options` of [gluster-bricks]."""
-    return (
-        f"""\
-name = "lab"
-[fs]
-type = "glusterfs"
-volume = "{VOLUME}"
-[container]
-type = "none"
-[gluster-bricks]
-{options}
-"""
-        + NODES % (OWN_DISK, OWN_DISK)
-    )
+    tables = f'[fs]\ntype = "glusterfs"\nvolume = "{VOLUME}"\n[gluster-bricks]\n{options}'
+    return cluster_text(tables, own=OWN_DISKS)
 
 
 def make_replica(lab: Lab) -> tuple[HostPath, HostPath]:
@@ -163,11 +127,8 @@ def bricks(lab: Lab) -> None:
         lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(180))
         for name, token in (lab.tokens | {"alone": "word"}).items():
             two.require("await-copy", name, token, seconds=lab.left(180))
-    with lab.step("n2 leaves, then n1"):
-        two.require("leave")
-        lab.wait_power_off([again], 120)
-        one.require("leave")
-        lab.wait_power_off([first], 120)
+    leave(lab, again, two)
+    leave(lab, first, one)
     lab.tokens.update(alone="word")
     for number, disk in enumerate(disks, 1):
         _check_brick(lab, number, disk, lost["n2"])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from srbuild.lab.lab import MAKER, Lab, NodeSpec
+from srbuild.lab.cluster import N1, cluster_text
+from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios import multipath
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import held, leave
 
-N1 = NodeSpec("n1", "52:54:00:00:00:01")
 PORTAL = "10.9.0.1:3260"
 TARGET = multipath.TARGET
 NO_TARGET = "iqn.2026-01.lab:none"
@@ -30,20 +31,7 @@ NO_WAY = '"10.9.0.77:3260"'  # nobody has this address
 
 def cluster_file(block: str) -> str:
     """A cluster file whose [block] has the lines `block`."""
-    return f"""\
-name = "lab"
-[block]
-type = "iscsi"
-{block}[fs]
-type = "ext4"
-[container]
-type = "none"
-[[node]]
-name = "n1"
-id = 1
-mac = ["{N1.mac}"]
-address = "10.9.0.21/24"
-"""
+    return cluster_text(f'[block]\ntype = "iscsi"\n{block}[fs]\ntype = "ext4"\n', (N1,))
 
 
 def serve(lab: Lab, more: str = "", targets: tuple[str, ...] = (TARGET,)) -> Agent:
@@ -87,9 +75,7 @@ def impostor(lab: Lab) -> None:
 def portal_lost(lab: Lab) -> None:
     """The cable is out for longer than the ping's patience: reads wait, and go on."""
     server = serve(lab)
-    with lab.step("n1 boots"):
-        vm, agent = lab.hold(N1, cluster_file(static()), ())
-        agent.wait_ready(lab.left(BOOT))
+    vm, agent = held(lab, cluster_file(static()))
     with lab.step("the portal goes away; iscsid finds the session dead"):
         vm.set_link(0, up=False)
         vm.wait_text("ping timeout", lab.left(60))
@@ -98,8 +84,7 @@ def portal_lost(lab: Lab) -> None:
         begin = time.monotonic()
         agent.require("write-root", "back", seconds=lab.left(90))
         lab.proof["seconds"] = {"back": round(time.monotonic() - begin, 1)}
-    agent.require("leave")
-    lab.wait_power_off([vm], 120)
+    leave(lab, vm, agent)
     check_shared_root(lab, server, "check-local", {"n1": ()})
 
 

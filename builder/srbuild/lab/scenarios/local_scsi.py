@@ -1,19 +1,19 @@
-"""Roots of single nodes on a SCSI disk, how the disk is found, and GFS2 on a disk of one bus."""
+"""Roots of single nodes on a SCSI disk, and how the disk is found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from srbuild.lab.cluster import N1, N2, cluster_text
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios import gfs2_iscsi
+from srbuild.lab.steps import plug, waits_and_boots
 from srbuild.paths import HostPath
 
-N1 = NodeSpec("n1", "52:54:00:00:00:01")
-N2 = NodeSpec("n2", "52:54:00:00:00:02")
 MIB = {"ext4": 64, "xfs": 320, "btrfs": 256}  # each mkfs has a least size of its own
 KEY = "0xabc123"
 TARGET = "iqn.2026-01.lab:root"
@@ -40,12 +40,7 @@ def cluster_file(
 ) -> str:
     """A cluster file as a user would write it; `block` and `more` hold further lines."""
     block = block or f'type = "scsi"\ndevice = "{device}"\n'
-    head = f'name = "lab"\n[block]\n{block}[fs]\ntype = "{fs}"\n{more}[container]\ntype = "none"\n'
-    return head + "".join(
-        f'[[node]]\nname = "{node.name}"\nid = {node.name[1:]}\nmac = ["{node.mac}"]\n'
-        f'address = "10.9.0.2{node.name[1:]}/24"\n'
-        for node in nodes
-    )
+    return cluster_text(f'[block]\n{block}[fs]\ntype = "{fs}"\n{more}', nodes)
 
 
 def one(path: HostPath, serial: str = "ROOT", wwn: int = 0x5000C50000000001) -> Disk:
@@ -85,19 +80,13 @@ def ambiguous(lab: Lab) -> None:
 
 
 def late(lab: Lab) -> None:
-    """The disk is plugged in 10 s after the node began to wait for it."""
+    """The disk is plugged in 20 s after the node began to wait for it."""
     path = lab.own_disk("root", lab.disk(disk_spec()))
-    blank = lab.own_disk("blank", mib=8)
-    with lab.step("n1 boots without its disk and waits for it"):
-        node = lab.start(N1, cluster_file(), (), disks=(one(blank, "BLANK", 0x5000C5000000000F),))
-        node.wait_text("waiting for the disk LABEL=root", lab.left(150))
-    with lab.step("the disk is plugged in; n1 boots and powers off"):
-        file = {"driver": "file", "filename": str(path)}
-        node.order("blockdev-add", driver="raw", file=file, **{"node-name": "late"})
-        node.order(
-            "device_add", driver="scsi-hd", bus="scsi.0", drive="late", serial="LATE", id="late"
-        )
-        lab.wait_power_off([node], BOOT)
+    blank = one(lab.own_disk("blank", mib=8), "BLANK", 0x5000C5000000000F)
+    says = "waiting for the disk LABEL=root"
+    plugged = one(path, "LATE", 0x5000C5000000000E)
+    back = partial(plug, disk=plugged)
+    waits_and_boots(lab, cluster_file(), says, back, disks={"n1": (blank,)})
     check(lab, path)
 
 
@@ -138,24 +127,6 @@ def reserved(lab: Lab) -> None:
         node = lab.start(N2, cluster(N2), (), "rd.srb.scsi.reservation=clear")
         lab.wait_power_off([node], BOOT)
     check_shared_root(lab, server, "check-local", {"n2": ()})
-
-
-def gfs2_two_nodes(lab: Lab) -> None:
-    """GFS2 with lock_dlm on a disk of one bus."""
-    path = lab.own_disk("root", lab.disk(gfs2_iscsi.DISK))
-    iscsi = gfs2_iscsi.cluster_file()
-    begin, end = iscsi.index("[block]"), iscsi.index("[fs]")
-    cluster = f'{iscsi[:begin]}[block]\ntype = "scsi"\ndevice = "LABEL=lab:root"\n{iscsi[end:]}'
-    lines = [line for line in cluster.splitlines() if "iscsi" not in line and "iqn" not in line]
-    cluster = "\n".join(lines)
-    with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
-        nodes = [
-            lab.start(N1, cluster, ("n2",), disks=(one(path),)),
-            lab.start(N2, cluster, ("n1",), disks=(one(path),)),
-        ]
-        lab.wait_power_off(nodes, gfs2_iscsi.BOOT)
-    server = lab.server(MAKER, Disk(path))
-    check_shared_root(lab, server, "check-gfs2", {"n1": ("n2",), "n2": ("n1",)})
 
 
 def _ext4(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:
@@ -199,13 +170,5 @@ SCENARIOS = (
         "scsi",
         ("lab-local",),
         single("btrfs", "by-id/wwn-0x5000c50000000001"),
-    ),
-    Scenario(
-        "gfs2-scsi",
-        "two nodes share one GFS2 root on a SCSI disk and leave it clean",
-        "gfs2",
-        "scsi",
-        ("lab-gfs2",),
-        gfs2_two_nodes,
     ),
 )

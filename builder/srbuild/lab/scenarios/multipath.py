@@ -11,6 +11,7 @@ from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk, Vm
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import leave
 
 SECOND = "second"  # the other network
 N1 = NodeSpec("n1", "52:54:00:00:00:01", (("52:54:00:00:01:01", SECOND),))
@@ -73,13 +74,6 @@ def await_paths(lab: Lab, agent: Agent, active: int, seconds: float) -> float:
     while (found := [*paths(agent).values()].count("active")) != active:
         lab.expect(time.monotonic() < deadline, f"{active} paths in use, but there are {found}")
     return round(time.monotonic() - begin, 1)
-
-
-def leave(lab: Lab, vm: Vm, agent: Agent) -> None:
-    """Have the node shut down."""
-    with lab.step("n1 leaves"):
-        agent.require("leave")
-        lab.wait_power_off([vm], 120)
 
 
 def lose_path(lab: Lab, vm: Vm, agent: Agent, card: int) -> dict[str, float]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 
+from srbuild.lab.cluster import N1
 from srbuild.lab.lab import LAN, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
+from srbuild.lab.rows.blocks import ISCSI
+from srbuild.lab.rows.filesystems import GFS2
+from srbuild.lab.rows.row import Row
+from srbuild.lab.rows.situations import ALONE
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios import gfs2_iscsi
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import BOOT, held, leave
 
+ROW = Row(GFS2, ISCSI)
 SECOND_MAC = "52:54:00:00:01:01"
-BONDED = NodeSpec("n1", gfs2_iscsi.N1.mac, ((SECOND_MAC, LAN),))
-TWO_CARDS = NodeSpec("n1", gfs2_iscsi.N1.mac, ((SECOND_MAC, "nobody"),))
+BONDED = NodeSpec("n1", N1.mac, ((SECOND_MAC, LAN),))
+TWO_CARDS = NodeSpec("n1", N1.mac, ((SECOND_MAC, "nobody"),))
 JUMBO = 9000
 BOND = f"""\
 [network]
@@ -42,11 +48,9 @@ def said(agent: Agent, job: str, *words: str) -> dict[str, str]:
 
 def bond_loses_a_link(lab: Lab) -> None:
     """One cable of the bond is pulled, then plugged in again and the other one pulled."""
-    server = lab.serve(gfs2_iscsi.DISK, gfs2_iscsi.SERVER + SERVER_VLAN)
-    cluster = with_network(gfs2_iscsi.cluster_file(wait_for_all=False), BOND)
-    with lab.step("n1 boots from a VLAN on a bond"):
-        vm, agent = lab.hold(BONDED, cluster, ())
-        agent.wait_ready(lab.left(gfs2_iscsi.BOOT))
+    server = lab.serve(GFS2.disk, ISCSI.cluster + SERVER_VLAN)
+    cluster = with_network(ROW.cluster(ALONE), BOND)
+    vm, agent = held(lab, cluster, BONDED)
     state = said(agent, "net-state", "bond0", "bond0.20", "10.9.0.1")
     lab.proof["before"] = state
     lab.expect(state["mtu"] == str(JUMBO), f"packets of {JUMBO} bytes, but there is {state}")
@@ -60,22 +64,20 @@ def bond_loses_a_link(lab: Lab) -> None:
             state = after
             vm.set_link(card, up=True)
             agent.require("await-slaves", "bond0", "2")
-    with lab.step("n1 leaves"):
-        agent.require("leave")
-        lab.wait_power_off([vm], 120)
+    leave(lab, vm, agent)
     check_shared_root(lab, server, "check-gfs2", {"n1": ()})
 
 
 def dhcp_answers_on_one(lab: Lab) -> None:
     """Two cards ask by DHCP; behind one of them there is nobody."""
-    server = lab.serve(gfs2_iscsi.DISK, gfs2_iscsi.SERVER)
+    server = lab.serve(GFS2.disk, ISCSI.cluster)
     server.require("dhcp-up", "eth0", TWO_CARDS.mac, "10.9.0.21")
-    cluster = gfs2_iscsi.cluster_file(wait_for_all=False).replace(
+    cluster = ROW.cluster(ALONE).replace(
         f'mac = ["{TWO_CARDS.mac}"]', f'mac = ["{TWO_CARDS.mac}", "{SECOND_MAC}"]'
     )
     with lab.step("n1 boots with ip=dhcp and powers off"):
         node = lab.start(TWO_CARDS, cluster, (), "ip=dhcp")
-        lab.wait_power_off([node], gfs2_iscsi.BOOT)
+        lab.wait_power_off([node], BOOT)
     lab.expect(b"has 10.9.0.21 (dhcp)" in node.text(), "the address that the server gave")
     check_shared_root(lab, server, "check-gfs2", {"n1": ()})
 
@@ -84,7 +86,7 @@ def no_cable(lab: Lab) -> None:
     """Nobody answers anywhere: the boot stops at `net` and says which card lacks what."""
     with lab.step("n1 boots with ip=dhcp where nobody answers, and stops at net"):
         extra = "ip=dhcp rd.net.timeout.dhcp=5 rd.net.timeout.carrier=5"
-        node = lab.start(NodeSpec("n1", gfs2_iscsi.N1.mac), gfs2_iscsi.cluster_file(), (), extra)
+        node = lab.start(N1, ROW.cluster(), (), extra)
         lab.wait_failure(node, 150, "net", "has no answer (dhcp)", "hint")
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from functools import partial
 
+from srbuild.lab.cluster import BOTH, N1, cluster_text
 from srbuild.lab.disk import DiskSpec
-from srbuild.lab.lab import MAKER, Lab, NodeSpec
+from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
+from srbuild.lab.steps import (
+    BOOT,
+    LATE,
+    exchange,
+    gives_up,
+    goes_on,
+    held,
+    leave,
+    outlives_server,
+    waits_and_boots,
+)
 
-N1 = NodeSpec("n1", "52:54:00:00:00:01")
-N2 = NodeSpec("n2", "52:54:00:00:00:02")
 DISK = DiskSpec(64, "make-export")
 EXPORT = "/srv/root"
 SERVER = "10.9.0.1"
 DEAD = "10.9.0.9"  # nobody has this address
-BOOT = 240  # seconds that two nodes may take from start to power off, on two slow cores
 
 
 def serve(lab: Lab, options: str = "") -> Agent:
@@ -35,26 +43,13 @@ def cluster_file(
 ) -> str:
     """The lab's cluster file, `options` further keys of its [fs]."""
     quoted = ", ".join(f'"{server}"' for server in servers)
-    return f"""\
-name = "lab"
+    return cluster_text(f"""\
 [fs]
 type = "nfs"
 server = [{quoted}]
 path = "{path}"
 {options}
-[container]
-type = "none"
-[[node]]
-name = "n1"
-id = 1
-mac = ["{N1.mac}"]
-address = "10.9.0.21/24"
-[[node]]
-name = "n2"
-id = 2
-mac = ["{N2.mac}"]
-address = "10.9.0.22/24"
-"""
+""")
 
 
 def two_nodes(lab: Lab, options: str, used: str, served: str = "") -> None:
@@ -62,13 +57,11 @@ def two_nodes(lab: Lab, options: str, used: str, served: str = "") -> None:
     server = serve(lab, served)
     # Else a node that looked for its peer's token too early looks again only after 30 s.
     cluster = cluster_file(f'{options}\noptions = "lookupcache=positive"')
-    with lab.step("n1 and n2 boot, exchange tokens on the shared root and power off"):
-        nodes = [lab.start(N1, cluster, ("n2",)), lab.start(N2, cluster, ("n1",))]
-        lab.wait_power_off(nodes, BOOT)
+    nodes = exchange(lab, cluster)
     for node in nodes:
         said = node.text()
         lab.expect(f"by NFS {used}, rw".encode() in said, f"a mount by NFS {used}")
-    check_shared_root(lab, server, "check-export", {"n1": ("n2",), "n2": ("n1",)})
+    check_shared_root(lab, server, "check-export", BOTH)
 
 
 def overlay(lab: Lab) -> None:
@@ -92,24 +85,13 @@ def server_late(lab: Lab) -> None:
     """The server is down at boot and comes back 20 s after the node began to wait for it."""
     server = serve(lab)
     server.require("nfs-down")
-    with lab.step("n1 boots without the server and waits for it"):
-        node = lab.start(N1, cluster_file(), ())
-        node.wait_text("not mounted yet", lab.left(90))
-        resume = time.monotonic() + 20
-        while time.monotonic() < resume:
-            lab.expect(node.alive, "n1 keeps waiting for the server")
-            time.sleep(0.5)
-    with lab.step("the server is back; n1 boots and powers off"):
-        server.require("nfs-up")
-        lab.wait_power_off([node], BOOT)
+    waits_and_boots(lab, cluster_file(), "not mounted yet", lambda _: server.require("nfs-up"))
     check_shared_root(lab, server, "check-export", {"n1": ()})
 
 
 def server_absent(lab: Lab) -> None:
     """No server ever: after the deadline the boot stops at `mount`, naming all that was tried."""
-    with lab.step("n1 boots without any server and gives up after its deadline"):
-        node = lab.start(N1, cluster_file("timeout = 15", (SERVER, DEAD)), ())
-        lab.wait_failure(node, 200, "mount", EXPORT, SERVER, DEAD, "within 15 s", "hint")
+    gives_up(lab, cluster_file("timeout = 15", (SERVER, DEAD)), EXPORT, SERVER, DEAD)
 
 
 def wrong_export(lab: Lab) -> None:
@@ -151,21 +133,15 @@ def second_server(lab: Lab) -> None:
 def restart(lab: Lab) -> None:
     """The server is restarted under a running node, which waits and goes on."""
     server = serve(lab)
-    with lab.step("n1 boots and waits for orders"):
-        node, agent = lab.hold(N1, cluster_file(), ())
-        agent.wait_ready(lab.left(BOOT))
-        agent.require("put-token", "/", "before", "one", seconds=lab.left(60))
-    with lab.step("the server is away for 20 s"):
+    node, agent = held(lab, cluster_file())
+    agent.require("put-token", "/", "before", "one", seconds=lab.left(60))
+    with lab.step(f"the server is away for {LATE} s"):
         server.require("nfs-down")
-        resume = time.monotonic() + 20
-        while time.monotonic() < resume:
-            lab.expect(node.alive, "n1 stays up without its server")
-            time.sleep(0.5)
+        goes_on(lab, node, "stays up without its server")
         server.require("nfs-up")
-    with lab.step("n1 writes again, and leaves"):
+    with lab.step("n1 writes again"):
         agent.require("put-token", "/", "after", "two", seconds=lab.left(150))
-        agent.require("leave", seconds=lab.left(60))
-        lab.wait_power_off([node], 120)
+    leave(lab, node, agent)
     lab.tokens.update(before="one", after="two")
     check_shared_root(lab, server, "check-export", {"n1": ()})
     lab.expect(lab.proof["tokens"] == lab.tokens, "what n1 wrote before and after")
@@ -173,15 +149,7 @@ def restart(lab: Lab) -> None:
 
 def dead_at_cleanup(lab: Lab) -> None:
     """A boot that fails with the root mounted leaves although the server is gone for good."""
-    server = serve(lab)
-    with lab.step("n1 mounts its root and fails at handover; the server vanishes"):
-        node = lab.start(N1, cluster_file(), (), "init=/sbin/absent rd.srb.reboot_delay=15")
-        node.wait_text("has no /sbin/absent", lab.left(200))
-        server.call("poweroff", seconds=20)
-    begin = time.monotonic()
-    with lab.step("n1 lets go of the root and restarts"):
-        lab.wait_failure(node, 150, "handover", "/sbin/absent")
-    lab.proof["seconds without the server"] = round(time.monotonic() - begin, 1)
+    outlives_server(lab, serve(lab), cluster_file())
 
 
 def kernel_line(lab: Lab, line: str) -> None:

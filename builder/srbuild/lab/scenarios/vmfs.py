@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from srbuild.host.tool import run as run_tool
+from srbuild.lab.cluster import N1, N2
 from srbuild.lab.lab import Lab
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios.local_scsi import BOOT, N1, N2, cluster_file, disk_spec, one
+from srbuild.lab.scenarios.local_scsi import BOOT, cluster_file, disk_spec, one
 from srbuild.lab.vmfs import write_vmfs
 from srbuild.paths import HostPath
 
