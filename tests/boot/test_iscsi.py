@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from srbuild.lab.scenarios import iscsi, multipath
-from support.boots import Boot, consoles, summary
+from support.boots import Boot, consoles, summary, tokens
 
 pytestmark = [pytest.mark.boot, pytest.mark.matrix, pytest.mark.timeout(600)]
 
@@ -48,9 +48,9 @@ def test_the_root_is_left_clean(boot: Boot, scenario: str) -> None:
 
 
 def test_the_firmwares_table_says_all_of_the_root(boot: Boot) -> None:
-    proof = boot("iscsi-ibft").proof
-    assert proof["fsck"] == 0
-    assert cast("dict[str, str]", proof["tokens"]).keys() == {"n1"}
+    result = boot("iscsi-ibft")
+    assert result.proof["fsck"] == 0
+    assert tokens(result).keys() == {"n1"}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_the_firmwares_table_says_all_of_the_root(boot: Boot) -> None:
 def test_a_firmware_table_that_is_none_stops_the_boot(
     boot: Boot, scenario: str, words: tuple[str, ...]
 ) -> None:
-    summary = "\n".join(cast("list[str]", boot(scenario).proof["summary"]))
+    said = summary(boot(scenario))
     for word in words:
-        assert word in summary
+        assert word in said

@@ -31,7 +31,7 @@ def test_the_user_stack(boot: Boot) -> None:
 @pytest.mark.matrix
 def test_the_survivor_goes_on_and_keeps_what_both_wrote(boot: Boot) -> None:
     result = boot("ocfs2-scsi-node-killed")
-    print(f"blocked for {result.proof['blocked_s']} s")
+    print(f"blocked for {result.proof['blocked_seconds']} s")
     both_read_each_other(result)
 
 

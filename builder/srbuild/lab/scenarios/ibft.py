@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
+from srbuild.lab.cluster import N1
 from srbuild.lab.ibft import BootTable, ibft_bytes
 from srbuild.lab.lab import Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
@@ -15,7 +16,7 @@ from srbuild.lab.scenarios import iscsi
 CHAP = f'chap_user = "{iscsi.USER}"\nchap_secret = "{iscsi.SECRET}"\n'
 TABLE = BootTable(
     "iqn.2026-01.lab:firmware",
-    iscsi.N1.mac,
+    N1.mac,
     IPv4Interface("10.9.0.61/24"),
     iscsi.PORTAL.partition(":")[0],
     iscsi.TARGET,
@@ -34,7 +35,7 @@ type = "none"
 [[node]]
 name = "n1"
 id = 1
-mac = ["{iscsi.N1.mac}"]
+mac = ["{N1.mac}"]
 """
 """Of addresses, targets and secrets the cluster file says nothing."""
 
@@ -55,7 +56,7 @@ def boots(lab: Lab) -> None:
 def no_table(lab: Lab) -> None:
     """A machine whose firmware booted otherwise stops at `net` and says where to look."""
     with lab.step("n1 boots without a table and stops at net"):
-        node = lab.start(iscsi.N1, CLUSTER, (), "ip=ibft")
+        node = lab.start(N1, CLUSTER, (), "ip=ibft")
         lab.wait_failure(node, 150, "net", "iBFT", "firmware")
 
 
@@ -70,7 +71,7 @@ def wrong_secret(lab: Lab) -> None:
 
 def _with_table(lab: Lab, table: BootTable) -> NodeSpec:
     path = lab.own_file("ibft", ibft_bytes(table))
-    return replace(iscsi.N1, devices=("-acpitable", f"file={path}"))
+    return replace(N1, devices=("-acpitable", f"file={path}"))
 
 
 def _scenario(suffix: str, summary: str, run: Callable[[Lab], None]) -> Scenario:
