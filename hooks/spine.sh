@@ -145,16 +145,60 @@ load_values() {
     SR_MODULE=
 }
 
+# now: set $now to the seconds since the kernel started, with two decimals.
+now() {
+    read -r now _ <"$SR_PROC/uptime"
+}
+
+# noted NAME BEGIN: it ended now. NAME is a point, or POINT/MODULE/SCRIPT.
+noted() {
+    now
+    printf '%s %s %s\n' "$1" "$2" "$now" >>"$SR_RUN/times"
+}
+
+# tell_times: one line about where the boot's seconds went, read again by srbuild/lab/times.py.
+# When the image was unpacked only the kernel knows.
+tell_times() {
+    _times_line=$(dmesg 2>/dev/null | awk '
+        source == "log" && /npack.* initramfs/ { unpack = substr($0, 2) + 0; next }
+        source == "log" && /Freeing initrd memory/ { freed = substr($0, 2) + 0; next }
+        source == "log" || NF != 3 { next }
+        $1 == "kernel" { kernel = $3; next }
+        split($1, part, "/") == 3 {
+            scripts[part[1]] = scripts[part[1]] sprintf(", %s/%s %.2f", part[2], part[3], $3 - $2)
+            next
+        }
+        !($1 in spent) { order[++points] = $1 }
+        { spent[$1] += $3 - $2; end[$1] = $3 }
+        END {
+            last = ("mount" in scripts) ? "mount" : order[points]
+            printf "%s after %.2f s, %.2f of them init: kernel %.2f", \
+                last == "mount" ? "root mounted" : "booted", end[last], end[last] - kernel, kernel
+            if (freed > unpack && unpack > 0)
+                printf " (unpacking %.2f)", freed - unpack
+            for (i = 1; i <= points; i++)
+                if (order[i] in scripts)
+                    printf "; %s %.2f (%s)", order[i], spent[order[i]], substr(scripts[order[i]], 3)
+        }' source=log - source=times "$SR_RUN/times")
+    SR_POINT=times
+    sr_log "$_times_line"
+    sr_log "$_times_line" 2>>"$SR_RUN/log"
+}
+
 # pass POINT: run its scripts.
 pass() {
     SR_POINT=$1
     export SR_POINT SR_MODULE
     before "$1"
+    now
+    _pass_begin=$now
     # On a descriptor of its own: scripts may read stdin.
     while read -r _pass_point _pass_module _pass_script _pass_limit <&4; do
         [ "$_pass_point" = "$1" ] || continue
         SR_MODULE=$_pass_module
         _pass_status=0
+        now
+        _pass_start=$now
         attempt "$_pass_script" "$_pass_limit" 4<&- || _pass_status=$?
         while [ "$_pass_status" -ne 0 ]; do
             stopped "$_pass_script" "$_pass_status" "$_pass_limit" 4<&-
@@ -163,8 +207,11 @@ pass() {
             _pass_status=0
             attempt "$_pass_script" "$_pass_limit" 4<&- || _pass_status=$?
         done
+        _pass_script=${_pass_script##*/}
+        noted "$1/$_pass_module/${_pass_script%.sh}" "$_pass_start"
     done 4<"$SR_HOME/runs"
     SR_MODULE=
+    noted "$1" "$_pass_begin"
 }
 
 mkdir -p "$SR_RUN/state"
@@ -182,3 +229,4 @@ while read -r point <&5; do
     # The node's own values are there from now on.
     [ "$point" != identity ] || load_values
 done 5<"$SR_HOME/points"
+tell_times

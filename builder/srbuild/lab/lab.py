@@ -50,8 +50,9 @@ address = "10.9.0.1/24"
 """The cluster file of a server that only makes and checks disks."""
 
 MEMORY = 768  # MiB of each machine
-# Only what the image says: no kernel chatter, and a panic ends the machine.
-_CMDLINE = "loglevel=4 panic=1"
+CMDLINE = "loglevel=4 panic=1"
+"""Only what the image says: no kernel chatter, and a panic ends the machine."""
+
 _ESCAPES = re.compile(r"\x1b[\[c][0-9;?]*[A-Za-z]?")
 _SUMMARY = re.compile(r"^={20,}\n(srbuild: the boot stopped .*?)^={20,}$", re.MULTILINE | re.DOTALL)
 
@@ -239,7 +240,7 @@ class Lab:
     def _server(
         self, node: NodeSpec, name: str, initrd: HostPath, disks: tuple[Disk, ...]
     ) -> tuple[Vm, Agent]:
-        vm = self._boot(node, name, initrd, _CMDLINE, disks)
+        vm = self.boot(node, name, initrd, CMDLINE, disks)
         return vm, self._connect(vm)
 
     def _connect(self, vm: Vm) -> Agent:
@@ -266,14 +267,14 @@ class Lab:
         initrd = join_initrds((self.inputs.image, tail), self._work / f"{node.name}.initrd")
         self.tokens[node.name] = secrets.token_hex(16)
         words = (
-            _CMDLINE,
+            CMDLINE,
             "rd.shell=0 rd.srb.reboot_delay=1",
             f"lab.node={node.name}",
             f"lab.token={self.tokens[node.name]}",
             f"lab.peers={','.join(peers)}",
             extra,
         )
-        return self._boot(node, node.name, initrd, " ".join(words).strip(), disks)
+        return self.boot(node, node.name, initrd, " ".join(words).strip(), disks)
 
     def hold(
         self,
@@ -291,9 +292,10 @@ class Lab:
         vm = self.start(node, cluster, peers, f"lab.hold=1 {extra}", disks)
         return vm, self._connect(vm)
 
-    def _boot(
+    def boot(
         self, node: NodeSpec, name: str, initrd: HostPath, cmdline: str, disks: tuple[Disk, ...]
     ) -> Vm:
+        """Start the machine `node`, called `name` or that with a number, with `initrd` as it is."""
         count = 2
         base = name
         while name in self.logs:
