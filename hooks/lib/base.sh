@@ -82,19 +82,24 @@ sr_uptime() {
     printf '%s\n' "${_uptime%%.*}"
 }
 
+# sr_pause [MILLISECONDS]: 100, or fewer.
 sr_pause() {
-    usleep 100000 2>/dev/null || sleep 0.1
+    usleep "${1:-100}000" 2>/dev/null || sleep 0.1
 }
 
 # sr_wait_for SECONDS WHAT TEST…: run the command TEST until it succeeds; status 1 after SECONDS
-# (0: wait for ever). Every 10 seconds the console says what is waited for.
+# (0: wait for ever). Every 10 seconds the console says what is waited for. Most waits are over
+# at once: the first second is looked at more closely. Nothing here but the pause is a process.
 sr_wait_for() {
     _wait_limit=$1 _wait_what=$2
     shift 2
-    _wait_start=$(sr_uptime)
+    read -r _wait_start _ <"$SR_PROC/uptime"
+    _wait_start=${_wait_start%%.*}
     _wait_next=10
+    _wait_pause=20
     until "$@"; do
-        _wait_gone=$(($(sr_uptime) - _wait_start))
+        read -r _wait_gone _ <"$SR_PROC/uptime"
+        _wait_gone=$((${_wait_gone%%.*} - _wait_start))
         if [ "$_wait_limit" -gt 0 ] && [ "$_wait_gone" -ge "$_wait_limit" ]; then
             printf 'waited %s s for %s\n' "$_wait_gone" "$_wait_what" >"$SR_RUN/why"
             sr_warn "waited $_wait_gone s for $_wait_what"
@@ -106,7 +111,8 @@ sr_wait_for() {
             [ "$_wait_limit" -eq 0 ] || _wait_of=" of $_wait_limit"
             sr_log "waiting for $_wait_what ($_wait_gone$_wait_of s)"
         fi
-        sr_pause
+        [ "$_wait_gone" -lt 2 ] || _wait_pause=100
+        sr_pause "$_wait_pause"
     done
 }
 

@@ -19,17 +19,16 @@ sr_modprobe() {
 # it carries what the boot needs, not what the machine has. Buses show their devices only once
 # their own driver is there, so this goes on until no new alias turns up.
 sr_coldplug() {
-    _coldplug_seen=
-    while :; do
-        # An alias never holds a space (include/linux/mod_devicetable.h), so words are lines.
-        _coldplug_found=$(
-            find "$SR_SYS/devices" -name modalias -type f -exec cat {} + 2>/dev/null |
-                LC_ALL=C grep -E '^[A-Za-z0-9_]+:[!-~]*$' | sort -u
-        ) || :
-        [ "$_coldplug_found" != "$_coldplug_seen" ] || break
-        _coldplug_seen=$_coldplug_found
-        printf '%s\n' "$_coldplug_found" |
-            xargs "$SR_TIMEOUT" -k 5 120 modprobe -a -b -q >/dev/null 2>&1 || :
+    : >"$SR_RUN/aliases"
+    # Every device that a driver can take is on a bus (Documentation/driver-api/driver-model/bus.rst):
+    # to read these links takes a fraction of a walk through all of sysfs. An alias never holds a
+    # space (include/linux/mod_devicetable.h), so words are lines.
+    while cat "$SR_SYS"/bus/*/devices/*/modalias 2>/dev/null | LC_ALL=C awk '
+        seen[$0]++ || source == "tried" || !/^[A-Za-z0-9_]+:[!-~]*$/ { next }
+        { print; found = 1 }
+        END { exit !found }' source=tried "$SR_RUN/aliases" source=sysfs - >"$SR_RUN/aliases.new"; do
+        xargs "$SR_TIMEOUT" -k 5 120 modprobe -a -b -q <"$SR_RUN/aliases.new" >/dev/null 2>&1 || :
+        cat "$SR_RUN/aliases.new" >>"$SR_RUN/aliases"
     done
 }
 

@@ -134,15 +134,22 @@ def test_cold_plug_asks_once_for_every_device_and_again_for_new_ones(machine: Ma
     machine.write("sys/devices/pci/a/modalias", "pci:v00001AF4d00001041\n")
     machine.write("sys/devices/pci/b/modalias", "pci:v00001AF4d00001041\n")
     machine.write("sys/devices/evil/modalias", "-r gfs2\n$(reboot)\n")
+    buses = machine.root / "sys/bus"
+    for bus, device in (("pci", "pci/a"), ("pci", "pci/b"), ("platform", "evil")):
+        link = buses / bus / "devices" / device.replace("/", "-")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(machine.root / "sys/devices" / device)
     child = machine.root / "sys/devices/pci/a/virtio0"
     machine.fake(
         "modprobe",
-        f'mkdir -p "{child}"; echo "virtio:d00000001v00001AF4" >"{child}/modalias"; exit 1',
+        f'mkdir -p "{child}" "{buses}/virtio/devices"\n'
+        f'ln -sfn "{child}" "{buses}/virtio/devices/virtio0"\n'
+        f'echo "virtio:d00000001v00001AF4" >"{child}/modalias"; exit 1',
     )
     assert machine.lib("sr_coldplug").returncode == 0
     assert machine.calls == [
         "modprobe -a -b -q pci:v00001AF4d00001041",
-        "modprobe -a -b -q pci:v00001AF4d00001041 virtio:d00000001v00001AF4",
+        "modprobe -a -b -q virtio:d00000001v00001AF4",
     ]
 
 

@@ -17,7 +17,6 @@ set -eu
 # Exit codes of iscsiadm (its manual's EXIT STATUS).
 exists=15
 refused=19
-not_connected=20
 unauthorised=24
 
 pidfile=$SR_ROOT/run/iscsid.pid
@@ -130,10 +129,10 @@ portals_of() {
 
 # --- iscsid ---------------------------------------------------------------------------------------
 
+# It listens where iscsiadm looks for it (usr/mgmt_ipc.c of open-iscsi). To ask by iscsiadm itself
+# would take as long as the login.
 iscsid_answers() {
-    _answers_status=0
-    "$SR_TIMEOUT" -k 5 10 iscsiadm -m session >/dev/null 2>&1 || _answers_status=$?
-    [ "$_answers_status" -ne "$not_connected" ] && sr_alive "$pidfile"
+    sr_alive "$pidfile" && grep -q '@ISCSIADM_ABSTRACT_NAMESPACE$' "$SR_PROC/net/unix"
 }
 
 start_iscsid() {
@@ -254,13 +253,30 @@ results() {
     cat "$work"/results/[0-9]* 2>/dev/null | awk -v target="$1" 'target == "" || $1 == target'
 }
 
+# Set $settled to how many ways to the target $1 (without it: to all) have their result, and $in to
+# how many of them are in. No process is started: this is asked while the logins need the machine.
+look_at() {
+    settled=0 in=0
+    for _look_file in "$work"/results/*; do
+        case $_look_file in
+            *.new) continue ;;
+        esac
+        [ -f "$_look_file" ] && read -r _look_target _look_how _ <"$_look_file" || continue
+        [ "${1:-$_look_target}" = "$_look_target" ] || continue
+        settled=$((settled + 1))
+        [ "$_look_how" != in ] || in=$((in + 1))
+    done
+}
+
 # Is the root's target in, or is there no hope that it will be?
 root_settled() {
-    results "$root" | grep -q ' in ' || [ "$(results "$root" | wc -l)" -eq "$root_ways" ]
+    look_at "$root"
+    [ "$in" -gt 0 ] || [ "$settled" -eq "$root_ways" ]
 }
 
 all_settled() {
-    [ "$(results '' | wc -l)" -eq "$count" ]
+    look_at ''
+    [ "$settled" -eq "$count" ]
 }
 
 # Wait for the root's target, and a while for the others. $root is empty where any may have it.
@@ -276,7 +292,7 @@ await() {
     if ! sr_wait_for "$SR_ISCSI_TIMEOUT" "$_await_what" root_settled; then
         sr_fail "$_await_what could not be reached within $SR_ISCSI_TIMEOUT s$(cat "$work/away" 2>/dev/null)"
     fi
-    results "$root" | grep -q ' in ' || refuse
+    [ "$in" -gt 0 ] || refuse
     sr_wait_for "$SR_ISCSI_REST_TIMEOUT" "the other targets and portals" all_settled || :
     tell
 }
