@@ -19,7 +19,9 @@ def attach(
     machine.fake("setsid", 'exec "$@"', record=False)
     machine.fake("iscsid", f'echo 4242 >"{machine.root}/run/iscsid.pid"')
     (machine.root / "proc/4242").mkdir(exist_ok=True)
-    socket = "0000000000000000: 00000002 00000000 00010000 0001 01 20000 @ISCSIADM_ABSTRACT_NAMESPACE"
+    socket = (
+        "0000000000000000: 00000002 00000000 00010000 0001 01 20000 @ISCSIADM_ABSTRACT_NAMESPACE"
+    )
     machine.write("proc/net/unix", f"{socket}\n")
     machine.fake(
         "iscsiadm",
