@@ -52,11 +52,10 @@ class BootTimes:
 
 def read_times(console: str) -> BootTimes | None:
     """The times of the last boot that the text of a console tells of; None when there are none."""
-    found = None
-    for found in _LINE.finditer(console):
-        continue
-    if found is None:
+    lines = list(_LINE.finditer(console))
+    if not lines:
         return None
+    found = lines[-1]
     points: dict[str, float] = {}
     scripts: dict[str, dict[str, float]] = {}
     for name, seconds, words in _POINT.findall(found["points"]):
