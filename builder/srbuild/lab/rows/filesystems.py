@@ -19,7 +19,9 @@ wait_for_all = {str(not terms.alone).lower()}
 """
 
 
-GFS2 = FileSystem("gfs2", ("lab:root", "2", "8"), _gfs2, "gfs2", limit=3, fence="fence-lab")
+GFS2 = FileSystem(
+    "gfs2", ("lab:root", "2", "8"), _gfs2, "gfs2", "lab:root", limit=3, fence="fence-lab"
+)
 """Silence is noticed by corosync, which has the token, and the lab's device turns the node off."""
 
 

@@ -68,10 +68,12 @@ class Pair:
 
     def leave_and_check(self, *names: str) -> None:
         """Who is left leaves; the root is clean and holds all tokens, those of `names` too."""
-        for vm, agent in ((self.n1, self.first), (self.n2, self.second)):
+        last = N1
+        for node, vm, agent in ((N1, self.n1, self.first), (N2, self.n2, self.second)):
             if vm.alive:
                 leave(self.lab, vm, agent)
-        self.storage.check(BOTH)
+                last = node
+        self.storage.check(BOTH, last)
         for name in names or (AFTER,):
             found = cast("dict[str, str]", self.lab.proof["tokens"]).get(name)
             wanted = self.lab.tokens[name]

@@ -33,16 +33,17 @@ class Terms:
 class FileSystem:
     """A file system that nodes share.
 
-    `words` are those of the job make-TOOLS, which server module lab-TOOLS brings;
-    `tables` is its part of the cluster file. A node that has been silent for `limit` seconds is
-    lost: it is turned off by its peer through the boot module `fence`, or without one resets
-    itself and then says `last_words`.
+    `words` are those of the job make-TOOLS, which the server module lab-TOOLS brings; `label` is
+    what it is then called. `tables` is its part of the cluster file. A node that has been silent
+    for `limit` seconds is lost: it is turned off by its peer through the boot module `fence`, or
+    without one resets itself and then says `last_words`.
     """
 
     name: str
     words: tuple[str, ...]
     tables: Callable[[Terms], str]
     tools: str
+    label: str = "root"
     limit: int = 0
     fence: str = ""
     last_words: str = ""

@@ -12,6 +12,7 @@ from srbuild.lab.cluster import BOTH, N1
 from srbuild.lab.fencing import FenceDesk
 from srbuild.lab.lab import Lab
 from srbuild.lab.qemu import Disk
+from srbuild.lab.rows.blocks import WWN
 from srbuild.lab.rows.pair import AFTER, start_pair
 from srbuild.lab.rows.row import Late, Refusal, Row, Terms
 from srbuild.lab.steps import STOP, exchange, link_lost, plug, waits_and_boots
@@ -43,13 +44,13 @@ def server_late(lab: Lab, row: Row, late: Late) -> None:
 
 
 def disk_late(lab: Lab, row: Row) -> None:
-    """The disk is plugged into n1's bus 20 s after the node began to wait for it."""
+    """The disk is plugged into n1's bus 20 s after the node began to wait for its label."""
     storage = row.serve(lab)
     blank = Disk(lab.own_disk("blank", mib=8), serial="BLANK")
-    patient = Row(row.fs, row.block.with_table(lines="timeout = 90\n"))
+    labelled = row.block.with_table((f"WWN=0x{WWN:x}", f"LABEL={row.fs.label}"), "timeout = 90\n")
     back = partial(plug, disk=storage.own["n1"])
     says = "waiting for the disk"
-    waits_and_boots(lab, patient.cluster(ALONE), says, back, disks={"n1": (blank,)})
+    waits_and_boots(lab, Row(row.fs, labelled).cluster(ALONE), says, back, disks={"n1": (blank,)})
     storage.check({"n1": ()})
 
 
