@@ -29,10 +29,10 @@ PYTHON = $(shell { for it in $(PYTHONS); do "$$it" -c '$(CAN_VENV)' && break; it
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help image test lint bench matrix fuzz docs lock clean
+.PHONY: help image test lint bench bench-boot matrix fuzz docs lock clean
 
 help: ## List these tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs2 BLK=iscsi [CLUSTER=cluster.toml], or FS=nfs BLK=
 	@$(SRBUILD) sysroot create $(SYSROOT) $(ROOT)
@@ -50,17 +50,24 @@ bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tool
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
 	@$(VENV)/bin/python -m tests.bench.scale
 
-matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]
+bench-boot: build/.test-packages $(VENV)/.complete ## Time boots beside a minimal init made by hand: [N=10 rounds] [ONLY=iscsi|nfs|peer]
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
-	@$(PYTEST) -q -m 'matrix or boot' -p support.resume --resume build/matrix.json $(if $(ROW),-k '$(ROW)')
+	@$(VENV)/bin/python -m tests.bench.boot -n $(N) $(if $(ONLY),--only $(ONLY))
+
+matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or those of one row: [ROW=gfs2-iscsi]; write docs/rows.md
+	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
+	@ran=0; $(PYTEST) -q -m 'matrix or boot' -p support.resume --resume build/matrix.json \
+		$(if $(ROW),-k '$(ROW)') || ran=$$?; \
+	$(VENV)/bin/python tests/support/rows.py build/matrix.json > build/rows.md && mv build/rows.md docs/ && exit $$ran
 
 fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]
 	@cd tests && ../$(VENV)/bin/python -m fuzz --seconds '$(SECONDS)'
 
-docs: $(VENV)/.complete ## Write docs/options.md and docs/combinations.md from what the boot modules declare
+docs: $(VENV)/.complete ## Write docs/options.md, docs/combinations.md and docs/rows.md from what is declared and on record
 	@$(VENV)/bin/python tests/support/pages.py > build/options.md
 	@$(VENV)/bin/python tests/support/combinations.py > build/combinations.md
-	@mv build/options.md build/combinations.md docs/
+	@$(VENV)/bin/python tests/support/rows.py > build/rows.md
+	@mv build/options.md build/combinations.md build/rows.md docs/
 
 lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in requirements.lock
 	@$(VENV)/bin/python -m venv --clear build/lock

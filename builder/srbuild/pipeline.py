@@ -27,6 +27,7 @@ from srbuild.outputs import is_current, record_output, sidecar_path
 from srbuild.paths import HostPath, SysrootPath, data_dir
 from srbuild.plan import Plan, make_plan
 from srbuild.spine import Spine, load_spine
+from srbuild.tested import load_records, note
 
 if TYPE_CHECKING:
     from srbuild.image import Image
@@ -117,6 +118,8 @@ def prepare(
         root = _open_root(config, facts)
         sysroot = tools.sysroot(root) if tools else Sysroot(root)
         manifest = collect_manifest(plan, sysroot, facts)
+        if untested := note(load_records(), plan.modules):
+            manifest = replace(manifest, notes=(untested, *manifest.notes))
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression

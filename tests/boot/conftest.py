@@ -10,8 +10,9 @@ import pytest
 
 from srbuild import pipeline
 from srbuild.config.load import load_config
-from srbuild.lab.build import LabRequest, make_inputs
-from srbuild.lab.scenario import Result, Scenario, find_scenario, run_scenario
+from srbuild.lab.build import LabRequest, image_kernel, make_inputs
+from srbuild.lab.scenario import Result, Scenario, find_scenario, load_scenarios, run_scenario
+from support.resume import RESULT, sysroot_suite
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -35,8 +36,18 @@ def image_for(project: Path, sysroot: Path) -> Callable[[Scenario], Path]:
 
 
 @pytest.fixture
+def node(request: pytest.FixtureRequest) -> pytest.Item:
+    """The test that runs."""
+    assert isinstance(request.node, pytest.Item)
+    return request.node
+
+
+@pytest.fixture
 def run(
-    project: Path, sysroot: Path, image_for: Callable[[Scenario], Path]
+    node: pytest.Item,
+    project: Path,
+    sysroot: Path,
+    image_for: Callable[[Scenario], Path],
 ) -> Callable[[Scenario], Result]:
     """Run a scenario on its image, the consoles' logs kept in build/lab/SCENARIO."""
 
@@ -46,6 +57,10 @@ def run(
         environ = {**os.environ, "SRBUILD_CACHE": str(project / "build" / "cache")}
         result = run_scenario(scenario, make_inputs(request, scenario, environ), print)
         print(f"{scenario.name}: {result.seconds:.1f} s", *result.logs.values(), sep="\n  ")
+        if load_scenarios().get(scenario.name) is not scenario:
+            return result  # a test's own, of which no record is kept
+        facts = {"kernel": image_kernel(request.image), "suite": sysroot_suite(sysroot)}
+        node.user_properties.append((RESULT, {**result.as_json(), **facts}))
         return result
 
     return run_it

@@ -24,6 +24,7 @@ VERBS = {
     "size": ("srbuild.cli.views", "size"),
     "diff": ("srbuild.cli.views", "diff"),
     "sysroot": ("srbuild.cli.sysroot", "sysroot"),
+    "modules": ("srbuild.cli.modules", "modules"),
     "hardware": ("srbuild.cli.hardware", "hardware"),
     "test": ("srbuild.cli.test", "test"),
 }

@@ -114,6 +114,8 @@ def test(
 def _print(result: Result) -> None:
     for name, path in result.logs.items():
         click.echo(f"  console of {name}: {path}", err=True)
+    for name, times in result.boots.items():
+        click.echo(f"  {name}: {times.text()}", err=True)
     if not result.passed:
         click.echo(f"srbuild: {result.failure}", err=True)
     word = "passed" if result.passed else "not passed"

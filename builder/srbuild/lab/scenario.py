@@ -12,14 +12,20 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from srbuild.errors import UsageError, VerifyError
 from srbuild.lab.lab import Inputs, Lab, Step
+from srbuild.lab.times import BootTimes, read_times
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a scenario went. `failure` is empty when it passed; `logs` maps machine to file."""
+    """How a scenario went.
+
+    `failure` is empty when it passed; `logs` maps machine to file, `boots` each machine that
+    came as far as its handover to where its seconds went.
+    """
 
     scenario: str
     failure: str
@@ -27,6 +33,7 @@ class Result:
     steps: tuple[Step, ...]
     logs: Mapping[str, str]
     proof: Mapping[str, object]
+    boots: Mapping[str, BootTimes] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -44,6 +51,7 @@ class Result:
             "steps": [{"what": s.what, "seconds": round(s.seconds, 1)} for s in self.steps],
             "logs": dict(self.logs),
             "proof": dict(self.proof),
+            "nodes": {name: times.as_json() for name, times in self.boots.items()},
         }
 
 
@@ -89,8 +97,20 @@ def run_scenario(scenario: Scenario, inputs: Inputs, tell: Callable[[str], None]
         except VerifyError as error:
             failure = str(error)
     return Result(
-        scenario.name, failure, lab.seconds, tuple(lab.steps), dict(lab.logs), dict(lab.proof)
+        scenario.name,
+        failure,
+        lab.seconds,
+        tuple(lab.steps),
+        dict(lab.logs),
+        dict(lab.proof),
+        _boots(lab.logs),
     )
+
+
+def _boots(logs: Mapping[str, str]) -> Mapping[str, BootTimes]:
+    texts = {name: Path(log).read_text(errors="replace") for name, log in logs.items()}
+    found = {name: read_times(text) for name, text in texts.items()}
+    return {name: times for name, times in found.items() if times is not None}
 
 
 def load_scenarios() -> Mapping[str, Scenario]:

@@ -35,6 +35,13 @@ class BootTimes:
         """From the start of /init to the mounted root."""
         return None if self.mounted is None else round(self.mounted - self.kernel, 2)
 
+    def text(self) -> str:
+        """For people, in one line."""
+        points = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.points.items())
+        unpacking = "" if self.unpacking is None else f" (unpacking {self.unpacking:.1f})"
+        end = "no root" if self.mounted is None else f"root mounted after {self.mounted:.1f} s"
+        return f"{end}: kernel {self.kernel:.1f}{unpacking}, {points}"
+
     def as_json(self) -> dict[str, object]:
         """As `srbuild test --json` gives it."""
         points = {
