@@ -21,7 +21,6 @@ is_on() {
 # not waited for longer than 2 seconds: a daemon may hold its pipe.
 logged() {
     _logged_pipe=$SR_RUN/pipe
-    rm -f "$_logged_pipe" "$SR_RUN/read"
     mkfifo "$_logged_pipe"
     {
         tee -a "$SR_RUN/log" "$SR_RUN/output" || :
@@ -52,7 +51,7 @@ execute() (
 
 # One attempt at a script; the notes of an earlier one are gone.
 attempt() {
-    rm -f "$SR_RUN/why" "$SR_RUN/hint" "$SR_RUN/command"
+    rm -f "$SR_RUN/why" "$SR_RUN/hint" "$SR_RUN/command" "$SR_RUN/pipe" "$SR_RUN/read"
     : >"$SR_RUN/output"
     logged execute "$1" "$2"
 }
@@ -159,7 +158,7 @@ noted() {
 # tell_times: one line about where the boot's seconds went, read again by srbuild/lab/times.py.
 # When the image was unpacked only the kernel knows.
 tell_times() {
-    _times_line=$(dmesg 2>/dev/null | awk '
+    _times_line=$("$SR_TIMEOUT" -k 5 10 dmesg 2>/dev/null | awk '
         source == "log" && /npack.* initramfs/ { unpack = substr($0, 2) + 0; next }
         source == "log" && /Freeing initrd memory/ { freed = substr($0, 2) + 0; next }
         source == "log" || NF != 3 { next }

@@ -29,9 +29,10 @@ class Run:
     """The last run of one scenario.
 
     `modules` are all boot modules of the nodes' image and of the server's, and `combination`
-    those that make its combination, by name. `date` (YYYY-MM-DD), `version` of srbuild and `inputs`, a digest of all
-    that was booted, say what ran; `kernel` and `suite` on what. `nodes` maps a machine to its
-    boot's seconds as `srbuild test --json` gives them, `seconds` what else was timed.
+    those that make its combination, by name. `date` (YYYY-MM-DD), `version` of srbuild and
+    `inputs`, a digest of all that was booted, say what ran; `kernel` and `suite` on what. `nodes`
+    maps a machine to its boot's seconds as `srbuild test --json` gives them, `seconds` what else
+    was timed.
     """
 
     scenario: str

@@ -54,12 +54,12 @@ _sr_check_name() {
     esac
 }
 
-# sr_put NAME VALUE: keep a value for later scripts (and for the shutdown).
+# sr_put NAME VALUE: keep a value for later scripts (and for the shutdown). Scripts run one after the
+# other, so nobody reads it meanwhile.
 sr_put() {
     _sr_check_name "$1"
-    mkdir -p "$SR_RUN/state"
-    printf '%s\n' "$2" >"$SR_RUN/state/.new"
-    mv "$SR_RUN/state/.new" "$SR_RUN/state/$1"
+    [ -d "$SR_RUN/state" ] || mkdir -p "$SR_RUN/state"
+    printf '%s\n' "$2" >"$SR_RUN/state/$1"
 }
 
 # sr_get NAME [DEFAULT]: print a value that was kept; status 1 when there is none and no default.

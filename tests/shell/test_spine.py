@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from srbuild.lab.times import read_times
 from support.shells import PROJECT, Machine
 
 POINTS = ("identity", "net", "storage", "mount", "handover", "cleanup")
@@ -159,3 +160,38 @@ def test_tracing_spares_what_handles_a_secret(spine: Machine) -> None:
     assert "hush" not in found.stdout + (spine.run_dir / "log").read_text()
     assert "not traced" in found.stdout
     assert "mtu 1500" in found.stdout
+
+
+DMESG = """
+echo '[    0.500000] Trying to unpack rootfs image as initramfs...'
+echo '[    1.750000] Freeing initrd memory: 20000K'
+echo '[    2.000000] Run /init as init process'
+"""
+
+
+def test_the_seconds_of_each_point_and_script_are_said_at_the_end(spine: Machine) -> None:
+    spine.fake("dmesg", DMESG)
+    spine.write("run/srbuild/times", "kernel 0.00 0.10\n")
+    add(spine, "storage", "iscsi", "sleep 0.3")
+    add(spine, "storage", "multipath", "exit 0")
+    add(spine, "mount", "gfs2", FAILS_ONCE)
+    found = boot(spine, typed="resume\n")
+    assert found.returncode == 0, found.stderr
+    times = read_times(found.stderr)
+    assert times is not None, found.stderr
+    assert (times.kernel, times.unpacking) == (0.1, 1.25)
+    assert list(times.points) == ["storage", "mount"]
+    assert list(times.scripts["storage"]) == ["iscsi/storage", "multipath/storage"]
+    assert 0.3 <= times.scripts["storage"]["iscsi/storage"] <= times.points["storage"]
+    assert times.init is not None
+    assert times.init >= sum(times.points.values()) - 0.05
+    assert read_times((spine.run_dir / "log").read_text()) == times
+
+
+def test_a_boot_without_a_root_and_a_kernel_that_says_nothing(spine: Machine) -> None:
+    spine.fake("dmesg", "exit 1")
+    add(spine, "net", "net", "exit 0")
+    found = boot(spine)
+    times = read_times(found.stderr)
+    assert times is not None, found.stderr
+    assert (times.unpacking, times.mounted, list(times.points)) == (None, None, ["net"])

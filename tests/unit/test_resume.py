@@ -59,3 +59,42 @@ def test_every_file_that_is_booted_counts(tmp_path: Path) -> None:
     assert inputs_digest(tmp_path) == first
     hook.write_text("two")
     assert inputs_digest(tmp_path) != first
+
+
+SCENARIOS = """
+import pytest
+from support.resume import RESULT
+def leave(request, name, passed):
+    row = {"scenario": name, "passed": passed, "failure": "" if passed else "no boot"}
+    request.node.user_properties.append((RESULT, row))
+def test_good(request): leave(request, "good", True)
+def test_bad(request):
+    leave(request, "bad", False)
+    assert not "a root"
+def test_judged(request):
+    leave(request, "judged", True)
+    assert "fenced" == "both"
+"""
+
+
+def test_what_a_scenario_gave_is_kept_and_a_failed_test_is_no_pass(
+    tmp_path: Path, project: Path
+) -> None:
+    (tmp_path / "test_row.py").write_text(SCENARIOS)
+    assert run(tmp_path, project).startswith("2 failed, 1 passed")
+    kept = json.loads((tmp_path / "results.json").read_text())["results"]
+    found = {name: (row["passed"], row["failure"]) for name, row in kept.items()}
+    assert found["good"] == (True, "")
+    assert found["bad"] == (False, "no boot")
+    assert found["judged"][0] is False
+    assert "both" in found["judged"][1]
+    assert all(row["date"] for row in kept.values())
+
+
+def test_the_record_that_is_made_of_the_runs_is_no_input_of_theirs(tmp_path: Path) -> None:
+    record = tmp_path / "builder/srbuild/tested.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("one")
+    first = inputs_digest(tmp_path)
+    record.write_text("two")
+    assert inputs_digest(tmp_path) == first

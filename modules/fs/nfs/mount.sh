@@ -113,13 +113,15 @@ read_root() {
 
 # --- mounting ---------------------------------------------------------------------------------
 
-# Load the kernel modules for the versions $1 (blanks between).
+# Load the kernel modules for the version $1; those of another one only once it is tried.
 load_kmods() {
-    set -- "$1" nfs
-    case $1 in *3*) set -- "$@" nfsv3 ;; esac
-    case $1 in *4*) set -- "$@" nfsv4 ;; esac
+    case $1 in
+        3) set -- nfs nfsv3 ;;
+        *) set -- nfs nfsv4 ;;
+    esac
+    [ "$2" != "${kmods-}" ] || return 0
+    kmods=$2
     [ "$SR_NFS_OVERLAY" = 0 ] || set -- "$@" overlay
-    shift
     sr_modprobe "$@"
 }
 
@@ -140,6 +142,7 @@ try_address() {
     esac
     final=0 said="the server takes none of the versions $versions"
     for used in $versions; do
+        load_kmods "$used"
         _try_status=0
         sr_run -t "$SR_NFS_TRY_TIMEOUT" mount -i -t nfs -o "$(mount_options "$used" "$2")" \
             "$(sr_bracket "$1"):$path" "$SR_SYSROOT" >"$SR_RUN/nfs.said" 2>&1 || _try_status=$?
@@ -219,7 +222,6 @@ esac
 access=$(sr_root_access)
 [ "$SR_NFS_OVERLAY" = 0 ] || access=ro
 
-load_kmods "$versions"
 next_round=0 last_report=
 if ! sr_wait_for "$SR_NFS_TIMEOUT" "the export $path of $servers" try_servers; then
     sr_fail "the export $path could not be mounted within $SR_NFS_TIMEOUT s: $last_report" \
