@@ -323,9 +323,19 @@ class Module:
         return Origin(str(self.folder / "module.toml"))
 
     @property
+    def selectable(self) -> bool:
+        """Whether a cluster file's [block], [fs] or [container] may name it as its `type`.
+
+        Of the kind `container` that is what takes the root over; the others serve it.
+        """
+        if self.kind == "container":
+            return "container" in self.provides
+        return self.kind in {"block", "fs"}
+
+    @property
     def table(self) -> str:
         """The table of a cluster file that holds the module's options."""
-        return self.kind if self.kind in {"block", "fs", "container"} else self.name
+        return self.kind if self.selectable else self.name
 
     def template_path(self, template: Template) -> HostPath:
         """The file that `template` is rendered from."""

@@ -68,22 +68,22 @@ class Catalog:
         return {kind: tuple(m for m in found if m.kind == kind) for kind in KINDS}
 
     def of_kind(self, kind: str) -> tuple[Module, ...]:
-        """The modules of `kind`, by name."""
-        return self.kinds[kind]
+        """The modules of `kind` that a cluster file's table of that name may choose, by name."""
+        return tuple(module for module in self.kinds[kind] if module.selectable)
 
     def module(self, name: str, kind: str = "", origin: Origin | None = None) -> Module:
-        """The module `name`, of `kind` if one is given.
+        """The module `name`; with `kind` one that may be chosen as that.
 
         ConfigError when there is none; `origin` is where the user wrote the name.
         """
         found = self.modules.get(name)
-        if found and kind in {"", found.kind}:
+        if found and (not kind or found in self.of_kind(kind)):
             return found
-        known = [m.name for m in (self.kinds[kind] if kind else self.modules.values())]
+        known = [m.name for m in (self.of_kind(kind) if kind else self.modules.values())]
         raise ConfigError(
             f"no {KIND_NAMES[kind] if kind else 'boot module'} {name!r}; "
             f"known: {', '.join(known) or 'none'}",
-            f"{name} is a {KIND_NAMES[found.kind]}" if found else suggest(name, known),
+            _what_it_is(found, kind) if found else suggest(name, known),
             origin,
         )
 
@@ -106,6 +106,12 @@ class Catalog:
                 chosen.append(self.module(name).name)
         raise_all(errors)
         return dependencies.resolve(self.modules, chosen)
+
+
+def _what_it_is(module: Module, kind: str) -> str:
+    if module.kind == kind:
+        return f"{module.name} is part of what others need: --module {module.name} adds it alone"
+    return f"{module.name} is a {KIND_NAMES[module.kind]}"
 
 
 def load_catalog(search_path: Sequence[HostPath], points: Collection[str] | None = None) -> Catalog:

@@ -131,7 +131,7 @@ def _rivals(modules: tuple[Module, ...]) -> list[SrbuildError]:
             other.origin,
         )
         for one, other in combinations(modules, 2)
-        if one.kind == other.kind and one.kind in ALONE
+        if one.kind == other.kind and one.kind in ALONE and one.selectable and other.selectable
     ]
 
 

@@ -4,6 +4,8 @@
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+# shellcheck source=hooks/lib/hostfiles.sh
+. "$SR_LIB/hostfiles.sh"
 
 # Print the interpreter that the program $1 (a path on the shared root) asks for: of a script the
 # one after #!, of an ELF file the loader, which stands as text in its first page.
@@ -33,6 +35,8 @@ for dir in dev proc sys run; do
     [ -d "$SR_SYSROOT/$dir" ] || mkdir "$SR_SYSROOT/$dir" ||
         sr_fail "the shared root has no directory /$dir" "make it: the kernel's file systems are mounted there"
 done
+sr_hostfiles_apply "$SR_SYSROOT"
+sr_hostfiles_keep "$SR_ROOT/run"
 printf '%s\n' "$wanted" >"$SR_RUN/handover.new"
 mv "$SR_RUN/handover.new" "$SR_RUN/handover"
 sr_log "$wanted will take over"
