@@ -92,8 +92,19 @@ _sr_host_unit() {
 
 # _sr_host_in_place PROCESS ROOT KIND SOURCE TARGET: does PROCESS see the entry at ROOT/TARGET? The
 # kernel's word is asked, /proc/PROCESS/mountinfo (proc(5)): no path is followed there. What is seen
-# at a path is the mount that came last, and its parent is what is seen at the path above.
+# at a path is the mount that came last, and its parent is what is seen at the path above. Only NFS
+# does not say there which of its directories is mounted: then the inodes are compared.
 _sr_host_in_place() {
+    _place_status=0
+    _sr_host_mounted "$@" || _place_status=$?
+    [ "$_place_status" -eq 2 ] || return "$_place_status"
+    _place_view=
+    [ "$1" = self ] || _place_view=$SR_PROC/$1/root
+    [ "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$4")" = "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$_place_view$2/$5")" ]
+}
+
+# Status 0 or 1, or 2 for a mount at the right place that may be of the right file.
+_sr_host_mounted() {
     SR_HOST_SOURCE=$4 SR_HOST_TARGET=$2/$5 LC_ALL=C awk -v self="$SR_PROC/self/mountinfo" -v kind="$3" '
         function escaped(text) {
             gsub(/\\/, "\\134", text)
@@ -153,12 +164,15 @@ _sr_host_in_place() {
             } else if (kind == "readonly") {
                 if (("," options[at] ",") !~ /,ro,/)
                     exit 1
-            } else if (device[at] != wanted_device || root[at] != wanted_root)
+            } else if (device[at] != wanted_device)
+                exit 1
+            else if (type[at] ~ /^nfs/)
+                unsure = 2
+            else if (root[at] != wanted_root)
                 exit 1
             while (parent[at] in number && point[number[parent[at]]] == target)
                 at = number[parent[at]]
             above = covering(target, 1)
-            if (above && parent[at] != id[above])
-                exit 1
+            exit above && parent[at] != id[above] ? 1 : unsure + 0
         }' "$SR_PROC/$1/mountinfo"
 }

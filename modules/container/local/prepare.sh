@@ -196,6 +196,7 @@ prepare_state() {
             state=$work/state
             mkdir -p "$state"
             [ -n "$SR_LOCAL_STATE_DEVICE" ] || sr_fail "state = \"disk\" needs a disk" "set [local] state_device"
+            (SR_MODULE=local-disk && sr_modprobe)
             sr_disk_await 30 "$SR_LOCAL_STATE_DEVICE"
             mounted_at "$state" || sr_run -t 60 mount "$device" "$state" ||
                 sr_fail "$device could not be mounted for this node's state" \
@@ -210,10 +211,6 @@ prepare_state() {
 
 mounted_at() {
     grep -q " $1 " "$SR_PROC/self/mountinfo"
-}
-
-sr_modprobe_state() {
-    [ "$SR_LOCAL_STATE" != disk ] || sr_modprobe ext4 xfs || :
 }
 
 mkdir -p "$work"
@@ -239,7 +236,6 @@ else
     sr_host_base "$SR_SYSROOT" ".srbuild/nodes/$node"
 fi
 own=$host_base
-sr_modprobe_state
 prepare_state
 
 : >"$work/places"

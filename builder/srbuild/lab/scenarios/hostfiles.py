@@ -1,0 +1,84 @@
+"""Host-specific files: two nodes write one path each, and the server sees what became of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+
+from srbuild.lab.lab import Lab
+from srbuild.lab.proof import check_shared_root
+from srbuild.lab.scenario import Scenario
+from srbuild.lab.scenarios.nfs import BOOT, EXPORT, N1, N2, cluster_file, serve
+
+SHARED = ("etc/hostname", "etc/machine-id", "etc/adjtime", "var/log/messages")
+_ID = re.compile(r"[0-9a-f]{32},")
+
+
+def own_files(lines: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What list-own.sh says: node (or `shared`) → path → text."""
+    found: dict[str, dict[str, str]] = {"shared": {}}
+    for line in lines:
+        match line.split(" ", 3):
+            case ["own", node, path, text]:
+                found.setdefault(node, {})[path] = text
+            case ["shared", path, *text]:
+                found["shared"][path] = " ".join(text)
+    return found
+
+
+def each_its_own(lab: Lab, state: str) -> None:
+    """Hostname, machine-id, adjtime, resolv.conf and logs stay each node's own."""
+    server = serve(lab)
+    server.require("share-files", EXPORT)
+    cluster = f'{cluster_file()}[local]\nstate = "{state}"\n'
+    with lab.step("n1 and n2 boot on one root"):
+        held = {spec.name: lab.hold(spec, cluster, ()) for spec in (N1, N2)}
+        for _, agent in held.values():
+            agent.wait_ready(lab.left(BOOT))
+    with lab.step("each writes what is its own, and leaves"):
+        for name, (vm, agent) in held.items():
+            said = agent.require("write-own", name, seconds=lab.left(60))
+            lab.expect(not any("replaced" in line for line in said), f"no file replaced on {name}")
+            lab.expect(b"paths are" in vm.text(), f"{name} tells of its own paths")
+            agent.require("leave", seconds=lab.left(60))
+        lab.wait_power_off([vm for vm, _ in held.values()], 150)
+    lines = server.require("list-own", EXPORT, seconds=lab.left(60))
+    found = own_files(lines)
+    lab.proof["own"] = found
+    _judge(lab, found, state)
+    check_shared_root(lab, server, "check-export", {"n1": (), "n2": ()})
+
+
+def _judge(lab: Lab, found: dict[str, dict[str, str]], state: str) -> None:
+    shared = found["shared"]
+    for path in SHARED:
+        lab.expect(shared.get(path) == "shared,", f"/{path} as it was, but: {shared.get(path)!r}")
+    others = {path for path in shared if path not in SHARED}
+    lab.expect(others == {"etc/shared-of-n1", "etc/shared-of-n2"}, f"nothing else shared: {others}")
+    ids = set()
+    for name in ("n1", "n2"):
+        own = found.get(name, {})
+        for path in ("etc/hostname", "etc/adjtime", "etc/resolv.conf"):
+            lab.expect(own.get(path) == f"{name} wrote,", f"{name}'s {path}: {own.get(path)!r}")
+        first, _, rest = own.get("etc/machine-id", "").partition(",")
+        lab.expect(bool(_ID.fullmatch(f"{first},")), f"an id for {name}, but: {first!r}")
+        lab.expect(rest == f"{name} wrote,", f"{name} wrote its id")
+        ids.add(first)
+        logs = {path: text for path, text in own.items() if path.startswith(("var/log/", "tmp/"))}
+        text = f"{name} wrote,"
+        kept = {"var/log/messages": text, "var/log/rotated": text, f"tmp/of-{name}": text}
+        wanted = kept if state == "shared-root" else {}
+        lab.expect(logs == wanted, f"{name}'s logs {wanted}, but: {logs}")
+    lab.expect(len(ids) == 2, "two ids")
+
+
+def _scenario(suffix: str, summary: str, state: str) -> Scenario:
+    run = partial(each_its_own, state=state)
+    return Scenario(f"hostfiles{suffix}", summary, "nfs", "", ("lab-export", "nfs-server"), run)
+
+
+SCENARIOS = (
+    _scenario("", "two nodes on one NFS root write each its own files", "shared-root"),
+    _scenario("-tmpfs", "the same with what is state kept in memory", "tmpfs"),
+)

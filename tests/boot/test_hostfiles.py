@@ -1,0 +1,32 @@
+"""Host-specific files in virtual machines, looked at by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+import pytest
+
+from srbuild.lab.scenario import Result
+
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
+
+Boot: TypeAlias = Callable[[str], Result]
+
+
+def own(result: Result) -> dict[str, dict[str, str]]:
+    return cast("dict[str, dict[str, str]]", result.proof["own"])
+
+
+def test_two_nodes_write_each_its_own(boot: Boot) -> None:
+    found = own(boot("hostfiles"))
+    assert found["n1"]["var/log/messages"] == "n1 wrote,"
+    assert found["n2"]["var/log/messages"] == "n2 wrote,"
+    assert found["shared"]["var/log/messages"] == "shared,"
+
+
+@pytest.mark.matrix
+def test_state_in_memory(boot: Boot) -> None:
+    found = own(boot("hostfiles-tmpfs"))
+    assert found["n1"]["etc/hostname"] == "n1 wrote,"
+    assert "var/log/messages" not in found["n1"]
