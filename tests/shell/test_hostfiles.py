@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -12,6 +13,11 @@ from support.sharedroot import APPLY, PREPARE, Node, can_mount
 from support.shells import Machine
 
 pytestmark = pytest.mark.skipif(not can_mount(), reason="no mount namespaces here")
+
+
+# By its path: busybox' shell prefers its own, which knows less.
+UNSHARE = shutil.which("unshare") or "unshare"
+SETPRIV = shutil.which("setpriv") or "setpriv"
 
 
 def debian(node: Node) -> None:
@@ -372,7 +378,7 @@ def test_the_check_sees_what_hides_a_mount(node: Node, cover: str) -> None:
 def test_the_check_of_a_process_asks_for_its_own_view(node: Node) -> None:
     text = (
         PREPARE + APPLY + 'mkdir "$SR_ROOT/new" && mount --rbind "$SR_SYSROOT" "$SR_ROOT/new"\n'
-        'unshare --mount --root="$SR_ROOT/new" %s &\n'
+        '%s --mount --root="$SR_ROOT/new" %s &\n'
         'child=$!\n'
         'sr_wait_for 10 "its root" test -e "$SR_SYSROOT/tmp/ready" || exit 98\n'
         'sr_hostfiles_check "$child" && echo seen\n'
@@ -381,7 +387,7 @@ def test_the_check_of_a_process_asks_for_its_own_view(node: Node) -> None:
     )  # fmt: skip
     busy = node.root / "busybox"
     subprocess.run(["cp", "/bin/busybox", busy], check=True)
-    found = node.go(text % "/busybox sh -c 'echo >/tmp/ready; exec /busybox sleep 20'")
+    found = node.go(text % (UNSHARE, "/busybox sh -c 'echo >/tmp/ready; exec /busybox sleep 20'"))
     assert ok(found) == "seen\nnot in this root\n"
 
 
@@ -422,9 +428,7 @@ def test_systemd_is_told_to_keep_the_mounts_under_its_own_names(node: Node) -> N
         assert (path / "50-srbuild.conf").read_text() == "[Unit]\nDefaultDependencies=no\n"
 
 
-SYSTEMD = next(
-    (p for p in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd") if os.path.exists(p)), ""
-)
+SYSTEMD = shutil.which("systemd", path="/usr/lib/systemd:/lib/systemd")
 
 
 @pytest.mark.skipif(
@@ -433,16 +437,45 @@ SYSTEMD = next(
 @pytest.mark.parametrize("kept", [True, False])
 def test_systemd_itself_leaves_a_kept_mount_alone(node: Node, kept: bool) -> None:
     """`systemd --test` reads this machine's mountinfo; it refuses to be root."""
+    prepare = (
+        # The targets stand below this node's view of the root.
+        'sed -i "s|\\t\\([^\\t]*\\)$|\\t${SR_SYSROOT#/}/\\1|" "$SR_RUN/local/mounts"\n'
+        "mount -t tmpfs none /run && mkdir -p /run/systemd/system\n"
+        'printf "%s.mount" "$(printf %s "${SR_SYSROOT#/}/var/log" | _sr_host_unit)" >/run/unit\n'
+    )
+    look = (
+        f"{SETPRIV} --reuid 65534 --regid 65534 --clear-groups {SYSTEMD} --test --system "
+        "--unit=basic.target >/run/units 2>/run/said || cat /run/said >&2\n"
+        "cat /run/unit; echo; cat /run/units\n"
+    )
     keep = "sr_hostfiles_keep /run\n" if kept else ""
-    text = (
-        PREPARE + APPLY + "mount -t tmpfs none /run && mkdir -p /run/systemd/system\n" + keep
-        + 'unit=$(printf %s "${SR_SYSROOT#/}/var/log" | _sr_host_unit)\n'
-        f'setpriv --reuid 65534 --regid 65534 --clear-groups {SYSTEMD} --test --system '
-        '--unit=basic.target 2>/dev/null | awk -v unit="-> Unit $unit.mount:" '
-        "'index($0, unit) { on = 1; print \"found\"; next } /-> Unit/ { on = 0 }"
-        " on && /Conflicts: umount.target/ { print \"unmounted early\" }'\n"
-    )  # fmt: skip
-    if kept:  # the targets stand below this node's view of the root
-        prefix = 'sed -i "s|\\t\\([^\\t]*\\)$|\\t${SR_SYSROOT#/}/\\1|" "$SR_RUN/local/mounts"\n'
-        text = text.replace(keep, prefix + keep)
-    assert ok(node.go(text)).split("\n")[:-1] == ["found", *([] if kept else ["unmounted early"])]
+    unit, *lines = ok(node.go(PREPARE + APPLY + prepare + keep + look)).splitlines()
+    start = lines.index(f"\t-> Unit {unit}:")
+    facts = [line.strip() for line in lines[start + 1 : start + 60]]
+    if "-> Unit" in "".join(facts):
+        facts = facts[: next(i for i, line in enumerate(facts) if line.startswith("-> Unit"))]
+    early = [line for line in facts if line.startswith("Conflicts: umount.target")]
+    assert len(early) == (0 if kept else 1)
+
+
+NFS = """\
+30 1 0:25 / / rw - rootfs none rw
+40 30 0:44 / {root}/sysroot rw,relatime - nfs4 10.9.0.1:/srv/root rw
+41 40 0:44 / {root}/sysroot/etc/hostname rw,relatime - nfs4 10.9.0.1:/srv/root rw
+"""
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_on_nfs_whose_mounts_say_nothing_the_inodes_tell(machine: Machine, same: bool) -> None:
+    own = machine.write("sysroot/.srbuild/nodes/n1/etc/hostname", "n1\n")
+    bound = machine.root / "sysroot/etc/hostname"
+    bound.parent.mkdir()
+    if same:
+        os.link(own, bound)
+    else:
+        bound.write_text("n1\n")
+    machine.write("proc/self/mountinfo", NFS.format(root=machine.root))
+    machine.write("run/srbuild/local/mounts", f"file\t{own}\tetc/hostname\n")
+    found = machine.lib('. "$SR_LIB/hostfiles.sh"\nsr_hostfiles_check "$SR_SYSROOT"')
+    assert found.returncode == (0 if same else 1), found.stderr
+    assert ("/etc/hostname" in machine.note("why")) is not same

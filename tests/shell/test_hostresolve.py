@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import struct
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,6 +47,8 @@ def build(root: Path, tree: list[tuple[str, str | None]]) -> None:
     """Make what can be made of `tree`: None is a directory, an empty text a file, else a link."""
     for place, what in tree:
         path = root / place
+        if any(above.is_symlink() for above in path.parents):
+            continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if what is None:
@@ -84,10 +85,9 @@ def test_the_kernel_says_the_same(
     shutil.rmtree(one_machine.root / "sysroot")
     (one_machine.root / "sysroot").mkdir()
     root = (one_machine.root / "sysroot").resolve()
-    # Links that would be followed by the test itself lead out of nothing but the root.
-    with tempfile.TemporaryDirectory(dir=one_machine.root):
-        build(root, [(place, what) for place, what in tree if what is None or what == ""])
-        build(root, [(place, what) for place, what in tree if what])
+    # Links come last, so that nothing is made through one.
+    build(root, [(place, what) for place, what in tree if not what])
+    build(root, [(place, what) for place, what in tree if what])
     found = one_machine.lib(ASK, *paths)
     assert found.returncode == 0, found.stderr
     for path, line in zip(paths, found.stdout.splitlines(), strict=True):
