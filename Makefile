@@ -63,11 +63,12 @@ matrix: build/.matrix-packages $(VENV)/.complete ## Run every boot test, or thos
 fuzz: $(VENV)/.fuzz ## Fuzz every parser, for a minute or [SECONDS=600]
 	@cd tests && ../$(VENV)/bin/python -m fuzz --seconds '$(SECONDS)'
 
-docs: $(VENV)/.complete ## Write docs/options.md, docs/combinations.md and docs/rows.md from what is declared and on record
+docs: $(VENV)/.complete ## Write what of docs/ follows from the boot modules, their list of host-specific paths and the record of boots
 	@$(VENV)/bin/python tests/support/pages.py > build/options.md
+	@$(VENV)/bin/python tests/support/pages.py host-files > build/host-files.md
 	@$(VENV)/bin/python tests/support/combinations.py > build/combinations.md
 	@$(VENV)/bin/python tests/support/rows.py > build/rows.md
-	@mv build/options.md build/combinations.md build/rows.md docs/
+	@mv build/options.md build/combinations.md build/host-files.md build/rows.md docs/
 
 lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in requirements.lock
 	@$(VENV)/bin/python -m venv --clear build/lock

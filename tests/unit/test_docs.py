@@ -32,7 +32,7 @@ from srbuild.config.cluster import load_cluster
 from srbuild.lab.scenario import find_scenario
 from srbuild.pipeline import find_modules
 from srbuild.spine import load_spine
-from support.pages import options_page
+from support.pages import host_files_page, options_page
 from support.ukify import make_ukify
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -254,3 +254,8 @@ def test_the_parameters_of_the_boot_itself_are_documented() -> None:
 def test_the_options_page_is_made_from_the_declarations() -> None:
     written = (PROJECT / "docs/options.md").read_text()
     assert written == options_page(), "run: make docs"
+
+
+def test_the_list_of_host_specific_paths_is_made_from_the_boots_own() -> None:
+    page = PROJECT / "docs/host-files.md"
+    assert page.read_text() == host_files_page(page), "run: make docs"
