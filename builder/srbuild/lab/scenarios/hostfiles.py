@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from srbuild.lab.cluster import N1, N2
 from srbuild.lab.lab import Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios.nfs import BOOT, EXPORT, N1, N2, cluster_file, serve
+from srbuild.lab.scenarios.nfs import EXPORT, cluster_file, serve
+from srbuild.lab.steps import BOOT
 
 SHARED = ("etc/hostname", "etc/machine-id", "etc/adjtime", "var/log/messages")
 _ID = re.compile(r"[0-9a-f]{32},")
