@@ -144,10 +144,11 @@ fi
 [ -d /run/srbuild ] || mount -o bind "$old/run" /run
 # shellcheck source=hooks/lib/base.sh
 . "$home/lib/base.sh"
-# shellcheck source=hooks/lib/values.sh
-. "$SR_LIB/values.sh"
 
 cd /
+# shellcheck source=hooks/lib/ct.sh
+. "$SR_LIB/ct.sh"
+sr_ct_leave "$verb"
 end_strangers
 unmount_old
 clean_up

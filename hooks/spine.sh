@@ -8,14 +8,8 @@ set -eu
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 # shellcheck source=hooks/lib/values.sh
 . "$SR_LIB/values.sh"
-
-# is_on NAME DEFAULT: a flag on the command line; a bare word is on.
-is_on() {
-    _on_value=$(sr_cmdline "$1") || _on_value=$2
-    case $_on_value in
-        0 | no | off | false) return 1 ;;
-    esac
-}
+# shellcheck source=hooks/lib/report.sh
+. "$SR_LIB/report.sh"
 
 # Run a command with its output on the console, in the log and in $SR_RUN/output. The reader is
 # not waited for longer than 2 seconds: a daemon may hold its pipe.
@@ -36,7 +30,7 @@ logged() {
 execute() (
     sr_values_export "$SR_MODULE"
     _execute_flags=-eu
-    if is_on rd.debug 0; then
+    if sr_is_on rd.debug 0; then
         if sr_has_secret "$SR_MODULE"; then
             sr_log "not traced: it handles a secret"
         else
@@ -56,24 +50,20 @@ attempt() {
     logged execute "$1" "$2"
 }
 
-note() {
-    [ ! -s "$SR_RUN/$1" ] || printf '  %-8s %s\n' "$1" "$(head -n 4 "$SR_RUN/$1" | sr_printable)"
-}
-
 # summary SCRIPT STATUS SECONDS: the block that tells a person what happened and what to do.
 summary() {
     _summary_status=$2
     case $2 in
         124 | 137) [ "$3" -eq 0 ] || _summary_status="$2 (no end after $3 s?)" ;;
     esac
-    echo '======================================================================'
+    sr_rule
     echo "srbuild: the boot stopped at the point '$SR_POINT', in the module '$SR_MODULE'"
-    printf '  %-8s %s\n' script "$1" status "$_summary_status"
-    note command
-    note why
-    note hint
-    echo '  its last lines:'
-    tail -n 10 "$SR_RUN/output" | sr_printable | sed 's/^/    | /'
+    sr_fact script "$1"
+    sr_fact status "$_summary_status"
+    sr_note command
+    sr_note why
+    sr_note hint
+    sr_last_lines "$SR_RUN/output"
     if [ "$shell" = 0 ]; then
         echo "  rd.shell=0: this machine reboots in $delay s"
     else
@@ -82,12 +72,7 @@ summary() {
         echo '    sr-log   read the whole log'
         echo '    reboot   leave the cluster, detach the storage and reboot'
     fi
-    echo '======================================================================'
-}
-
-# Leave the cluster and detach the storage as a shutdown would, then reboot.
-leave() {
-    sh "$SR_HOME/shutdown" reboot
+    sr_rule
 }
 
 # A shell on the console until a person says `resume`. One that ends at once, three times in
@@ -98,10 +83,10 @@ shell_until_resume() {
     while [ ! -f "$SR_RUN/resume" ]; do
         if [ "$_shell_short" -ge 3 ]; then
             sr_log "no input on the console; this machine reboots in $delay s"
-            reboot_later
+            sr_reboot_later "$delay"
         fi
         _shell_start=$(sr_uptime)
-        ENV=$SR_LIB/shell.sh PS1="srbuild:$SR_POINT# " sh "$SR_LIB/console.sh" || :
+        sr_console_shell "$SR_POINT"
         if [ "$(($(sr_uptime) - _shell_start))" -lt 2 ]; then
             _shell_short=$((_shell_short + 1))
         else
@@ -111,18 +96,10 @@ shell_until_resume() {
     done
 }
 
-reboot_later() {
-    _reboot_at=$(($(sr_uptime) + delay))
-    while [ "$(sr_uptime)" -lt "$_reboot_at" ]; do
-        sr_pause
-    done
-    leave
-}
-
 # stopped SCRIPT STATUS SECONDS: report, then wait for a person or reboot.
 stopped() {
     summary "$@" | tee -a "$SR_RUN/log"
-    [ "$shell" != 0 ] || reboot_later
+    [ "$shell" != 0 ] || sr_reboot_later "$delay"
     shell_until_resume
 }
 
@@ -217,9 +194,8 @@ mkdir -p "$SR_RUN/state"
 sr_cmdline_parse <"$SR_PROC/cmdline" >"$SR_RUN/cmdline"
 touch "$SR_RUN/log"
 shell=1
-is_on rd.shell 1 || shell=0
-delay=$(sr_cmdline rd.srb.reboot_delay) || delay=
-sr_check_seconds "$delay" || delay=10
+sr_has_person || shell=0
+delay=$(sr_reboot_delay)
 
 load_values
 while read -r point <&5; do

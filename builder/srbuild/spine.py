@@ -13,7 +13,7 @@ from srbuild.paths import HostPath, ImagePath, image_path
 HOME = "/usr/lib/srbuild"
 CLEANUP = "cleanup"
 
-_PLACES = {"init": "/init", "shutdown.sh": f"{HOME}/shutdown", "spine.sh": f"{HOME}/spine"}
+_PLACES = {"init": "/init", "srctl.sh": "/usr/sbin/srctl"}
 
 
 @dataclass(frozen=True, slots=True)

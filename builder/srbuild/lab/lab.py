@@ -255,16 +255,22 @@ class Lab:
         peers: Sequence[str],
         extra: str = "",
         disks: tuple[Disk, ...] = (),
+        *,
+        jobs: bool = False,
     ) -> Vm:
         """Start a node with the image under test and the archive made of `cluster`.
 
         The node is to leave a token of its own on the shared root and to read those of
         `peers`; `extra` goes on its kernel command line. A failing boot does not open a shell
         but restarts, which ends the machine. A node that runs may be started again once it
-        has ended; its console then goes to another file.
+        has ended; its console then goes to another file. With `jobs` the bootstrap has those
+        of lab/jobs/.
         """
-        tail = self.own_file(f"{node.name}.tail", self.inputs.node_tail(cluster))
-        initrd = join_initrds((self.inputs.image, tail), self._work / f"{node.name}.initrd")
+        parts = [self.inputs.image]
+        parts.append(self.own_file(f"{node.name}.tail", self.inputs.node_tail(cluster)))
+        if jobs:
+            parts.append(write_lab_archive(self._work / "lab.cpio"))
+        initrd = join_initrds(parts, self._work / f"{node.name}.initrd")
         self.tokens[node.name] = secrets.token_hex(16)
         words = (
             CMDLINE,
@@ -290,6 +296,21 @@ class Lab:
         shutdown does. The agent is to be waited for: `agent.wait_ready`.
         """
         vm = self.start(node, cluster, peers, f"lab.hold=1 {extra}", disks)
+        return vm, self._connect(vm)
+
+    def manage(
+        self,
+        node: NodeSpec,
+        cluster: str,
+        peers: Sequence[str],
+        extra: str = "",
+        disks: tuple[Disk, ...] = (),
+    ) -> tuple[Vm, Agent]:
+        """Start a node whose bootstrap, beside a container, does what its agent is told.
+
+        The image needs the boot module `lab`.
+        """
+        vm = self.start(node, cluster, peers, f"lab.agent=beside {extra}", disks, jobs=True)
         return vm, self._connect(vm)
 
     def boot(

@@ -1,7 +1,14 @@
 #!/bin/sh
 # The lab's agent: runs the jobs that the host names on the second serial port, one line each,
 # until it is told to power off or, on a node's root, to leave. The protocol is written down in builder/srbuild/lab/server.py.
+#
+# With the kernel parameter lab.agent=beside the boot goes on beside it.
 set -eu
+
+if [ -z "${1-}" ] && grep -q 'lab\.agent=beside' /proc/cmdline; then
+    setsid sh -eu "$0" beside </dev/null >/dev/console 2>&1 &
+    exit 0
+fi
 
 # Where the first port is the board's own (console ttyAMA0), the second is the first card's.
 case $(uname -m) in

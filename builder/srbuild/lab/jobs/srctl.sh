@@ -1,0 +1,2 @@
+# On a node whose bootstrap runs a container: srctl, with up to three words.
+srctl "$1" ${2:+"$2"} ${3:+"$3"}

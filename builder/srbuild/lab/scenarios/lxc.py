@@ -1,0 +1,74 @@
+"""The shared root in an LXC container: it starts, reboots, crashes and powers off."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from srbuild.lab.lab import MAKER, Lab
+from srbuild.lab.proof import check_shared_root
+from srbuild.lab.qemu import Disk
+from srbuild.lab.scenario import Scenario
+from srbuild.lab.scenarios import local_scsi
+from srbuild.lab.scenarios.local_scsi import N1, disk_spec, one
+from srbuild.lab.server import Agent
+
+START = 120  # seconds until the container runs, on two slow cores
+BOOT = 200
+END = 120
+
+
+def in_lxc(cluster: str, more: str = "") -> str:
+    """The cluster file with its root in an LXC container, `more` further lines of [container]."""
+    return cluster.replace('type = "none"', f'type = "lxc"\n{more}')
+
+
+def await_ct(lab: Lab, agent: Agent, starts: int) -> dict[str, Any]:
+    """What srctl says once the container was started `starts` times and runs."""
+    lines = agent.require("await-ct", str(starts), str(START), seconds=lab.left(START + 30))
+    status: dict[str, Any] = json.loads(lines[-1])
+    return status
+
+
+def small_root(lab: Lab) -> None:
+    """The lab's own root on ext4: reboot, crash, restart by order, and power off."""
+    path = lab.own_disk("root", lab.disk(disk_spec()))
+    cluster = in_lxc(local_scsi.cluster_file())
+    with lab.step("n1 boots into its container"):
+        node, agent = lab.manage(N1, cluster, (), disks=(one(path),))
+        agent.wait_ready(lab.left(BOOT))
+        first = await_ct(lab, agent, 1)
+        node.wait_text("lab: n1 left its token", lab.left(60))
+    with lab.step("the container reboots"):
+        agent.require("srctl", "enter", "reboot", seconds=lab.left(60))
+        second = await_ct(lab, agent, 2)
+    with lab.step("the container's init is killed"):
+        agent.require("kill-ct", seconds=lab.left(60))
+        third = await_ct(lab, agent, 3)
+    with lab.step("the container is restarted by order"):
+        agent.require("srctl", "restart", seconds=lab.left(120))
+        fourth = await_ct(lab, agent, 4)
+    ends = [status["last_end"] for status in (first, second, third, fourth)]
+    lab.proof["ends"] = ends
+    lab.expect(ends[1] == "reboot", f"a reboot, but: {ends[1]}")
+    lab.expect(ends[2].startswith("crash"), f"a crash, but: {ends[2]}")
+    uptimes = [status["uptime"] for status in (first, second, third, fourth)]
+    lab.expect(uptimes == sorted(uptimes), "the node stays up")
+    with lab.step("the container powers off, and n1 with it"):
+        agent.require("srctl", "enter", "poweroff", seconds=lab.left(60))
+        lab.wait_power_off([node], END)
+    check_shared_root(lab, lab.server(MAKER, Disk(path)), "check-local", {"n1": ()})
+
+
+SCENARIOS = (
+    Scenario(
+        "lxc-ext4",
+        "a root in a container: reboot, crash, restart, power off",
+        "ext4",
+        "scsi",
+        ("lab-local",),
+        small_root,
+        ("lab",),
+        "lxc",
+    ),
+)
