@@ -46,8 +46,8 @@ class Server:
     def wait_ready(self, seconds: float) -> None:
         assert seconds > 0
 
-    def require(self, job: str, *words: str) -> None:
-        assert (job, *words) == ("make-x", "a")
+    def require(self, job: str, *words: str, seconds: float) -> None:
+        assert (job, *words, seconds > 0) == ("make-x", "a", True)
         if self.fails:
             raise VerifyError("no")
         with self.disks[-1].path.open("r+b") as disk:
@@ -82,6 +82,14 @@ def test_another_server_or_another_size_makes_another_disk(tmp_path: Path, initr
     first = cached_disk(SPEC, initrd, tmp_path / "cache", server.boot)
     initrd.write_bytes(b"server 2")
     assert cached_disk(SPEC, initrd, tmp_path / "cache", server.boot) != first
+
+
+def test_other_contents_make_another_disk(tmp_path: Path, initrd: Path) -> None:
+    made = {
+        cached_disk(SPEC, initrd, tmp_path / "cache", Server().boot, tree)
+        for tree in ("", "root-a.tar", "root-b.tar")
+    }
+    assert len(made) == 3
 
 
 def test_a_disk_that_cannot_be_finished_leaves_nothing(tmp_path: Path, initrd: Path) -> None:

@@ -20,6 +20,7 @@ from srbuild.lab.server import Agent
 from srbuild.paths import HostPath
 
 READY_S = 180  # what a server may take to boot on two busy cores
+FILL_S = 590  # what the job may take to fill a disk, there; the agent ends any job after 600
 KEPT = 40  # disks in the cache, for no run should find its own gone
 STALE_S = 3600  # no disk takes as long to make: what is older was left by a killed run
 _COPY = 1 << 30  # bytes at a time; sendfile(2) takes less than 2 GiB
@@ -28,11 +29,16 @@ _HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class DiskSpec:
-    """How to make a disk: `size` in MiB, and the server's job with its words."""
+    """How to make a disk: `size` in MiB, and the server's job with its words.
+
+    `root` is what the job fills the disk with: empty for the lab's own small root, else one of
+    the distributions' (lab/tree.py: `systemd`, `sysvinit`; they need a size of 512).
+    """
 
     size: int
     job: str
     words: tuple[str, ...] = ()
+    root: str = ""
 
 
 def write_lab_archive(target: HostPath) -> HostPath:
@@ -58,13 +64,15 @@ def cached_disk(
     initrd: HostPath,
     cache: HostPath,
     boot: Callable[[Disk], tuple[Vm, Agent]],
+    tree: str = "",
 ) -> HostPath:
     """The disk that `spec` describes, from `cache` or made now.
 
-    `boot` starts the server, whose whole initrd is `initrd`, with the empty disk. A disk that
-    could not be finished leaves nothing behind; two runs that make the same one do not meet.
+    `boot` starts the server, whose whole initrd is `initrd`, with the empty disk; `tree` names
+    what else goes onto it. A disk that could not be finished leaves nothing behind; two runs
+    that make the same one do not meet.
     """
-    digest = hashlib.sha256(repr(spec).encode())
+    digest = hashlib.sha256(f"{spec!r}{tree}".encode())
     digest.update(initrd.read_bytes())
     target = cache / f"{spec.job}-{digest.hexdigest()[:32]}.disk"
     if target.exists():
@@ -78,7 +86,7 @@ def cached_disk(
         vm, agent = boot(Disk(fresh, keep=True))
         with vm:
             agent.wait_ready(READY_S)
-            agent.require(spec.job, *spec.words)
+            agent.require(spec.job, *spec.words, seconds=FILL_S)
             agent.call("poweroff", seconds=20)
             vm.wait_end(30)
         fresh.rename(target)

@@ -35,6 +35,7 @@ from srbuild.lab.qemu import (
     wait_until,
 )
 from srbuild.lab.server import Agent
+from srbuild.lab.tree import cached_tree
 from srbuild.paths import HostPath
 
 LAN = "lan"  # the link that every machine's first card is on
@@ -53,6 +54,7 @@ MEMORY = 768  # MiB of each machine
 CMDLINE = "loglevel=4 panic=1"
 """Only what the image says: no kernel chatter, and a panic ends the machine."""
 
+_TREE = "lab.tree=/dev/vdb"  # where lab/jobs/fill-root.sh finds the archive to fill a disk with
 _ESCAPES = re.compile(r"\x1b[\[c][0-9;?]*[A-Za-z]?")
 _SUMMARY = re.compile(r"^={20,}\n(srbuild: the boot stopped .*?)^={20,}$", re.MULTILINE | re.DOTALL)
 
@@ -120,6 +122,7 @@ class Lab:
         self.tokens: dict[str, str] = {}
         self._tell = tell
         self._begin = time.monotonic()
+        self._unpaid = 0.0
         self._links: dict[str, Hub] = {}
         self._desk: FenceDesk | None = None
         self._stack = ExitStack()
@@ -146,7 +149,7 @@ class Lab:
 
     def left(self, seconds: float) -> float:
         """`seconds`, or what is left of the whole run's time when that is less."""
-        return max(0.0, min(seconds, self.inputs.seconds - self.seconds))
+        return max(0.0, min(seconds, self.inputs.seconds + self._unpaid - self.seconds))
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -183,14 +186,25 @@ class Lab:
 
         `cluster` is that of the server which makes it, when its image needs more than MAKER.
         """
+        cache = self.inputs.cache
+        begin = time.monotonic()
         with self.step("the shared disk"):
             initrd = self._server_initrd(cluster)
-            return cached_disk(
+            if not spec.root:
+                return cached_disk(
+                    spec, initrd, cache, lambda disk: self._server(SERVER, "disk", initrd, (disk,))
+                )
+            tree = cached_tree(spec.root, kernel_machine(self.inputs.kernel), cache)
+            made = cached_disk(
                 spec,
                 initrd,
-                self.inputs.cache,
-                lambda disk: self._server(SERVER, "disk", initrd, (disk,)),
+                cache,
+                lambda disk: self._server(SERVER, "disk", initrd, (disk, Disk(tree)), _TREE),
+                tree.name,
             )
+        # Filled once for many runs: a run's own time does not pay for it.
+        self._unpaid += time.monotonic() - begin
+        return made
 
     def own_disk(self, name: str, source: HostPath | None = None, mib: int = 0) -> HostPath:
         """A disk that lives as long as the run, whoever is restarted or killed in it.
@@ -238,9 +252,9 @@ class Lab:
         return join_initrds(parts, self._work / "server.initrd")
 
     def _server(
-        self, node: NodeSpec, name: str, initrd: HostPath, disks: tuple[Disk, ...]
+        self, node: NodeSpec, name: str, initrd: HostPath, disks: tuple[Disk, ...], extra: str = ""
     ) -> tuple[Vm, Agent]:
-        vm = self.boot(node, name, initrd, CMDLINE, disks)
+        vm = self.boot(node, name, initrd, f"{CMDLINE} {extra}".strip(), disks)
         return vm, self._connect(vm)
 
     def _connect(self, vm: Vm) -> Agent:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The lab's agent: runs the jobs that the host names on the second serial port, one line each,
-# until it is told to power off or, on a node's root, to leave. The protocol is written down in builder/srbuild/lab/server.py.
+# until it is told to power off or, on a node's root, to leave (`leave VERB`, or poweroff). The
+# protocol is written down in builder/srbuild/lab/server.py.
 #
 # With the kernel parameter lab.agent=beside the boot goes on beside it.
 set -eu
@@ -48,6 +49,7 @@ while read -r tag job first second third <&3; do
                 poweroff -f
             fi
             if [ "$job" = leave ]; then
+                echo "${first:-poweroff}" >/run/lab.verb
                 echo "$tag = 0" >&3
                 exit 0
             fi

@@ -31,11 +31,11 @@ SERVER = "10.9.0.1"
 DEAD = "10.9.0.9"  # nobody has this address
 
 
-def serve(lab: Lab, options: str = "") -> Agent:
+def serve(lab: Lab, options: str = "", disk: DiskSpec = DISK) -> Agent:
     """Start the NFS server with a fresh copy of the root; `options` are further keys of its."""
     keys = f'device = "/dev/vda"\npath = "{EXPORT}"\ngrace = 10\n{options}'
     cluster = f"{MAKER}[nfs-server]\n{keys}"
-    return lab.server(cluster, Disk(lab.disk(DISK)))
+    return lab.server(cluster, Disk(lab.disk(disk)))
 
 
 def cluster_file(

@@ -1,0 +1,2 @@
+# On a node: run a command of its root, of up to three words.
+"$@"
