@@ -81,8 +81,9 @@ config_map() {
 
 config_base() {
     choose_hostname
-    # In a statement of its own: a failure in it is to be one here.
+    # In statements of their own: a failure in one of them is to be one here.
     _base_command=$(init_command)
+    _base_dropped=$(dropped_capabilities)
     _base_ttys=6
     ! is_systemd || _base_ttys=0 # console-getty runs in their place
     printf '%s\n' \
@@ -94,7 +95,7 @@ config_base() {
         "lxc.autodev = 1" \
         "lxc.tty.max = $_base_ttys" \
         "lxc.pty.max = 1024" \
-        "lxc.cap.drop = $(dropped_capabilities)" \
+        "lxc.cap.drop = $_base_dropped" \
         "lxc.hook.version = 1" \
         "lxc.hook.post-stop = ${0%/*}/post-stop.sh"
     config_console

@@ -88,8 +88,8 @@ with_prefix() {
 
 # A locally administered address (IEEE 802, second bit of the first byte) of what names the node.
 made_address() {
-    printf '%s %s %s' "$(sr_get CLUSTER_NAME '')" "$(sr_get NODE_NAME '')" "$(sr_get NODE_MACS '')" | cksum |
-        awk '{ sum = sprintf("%08x", $1); print "02:53:" substr(sum, 1, 2) ":" substr(sum, 3, 2) ":" substr(sum, 5, 2) ":" substr(sum, 7, 2) }'
+    printf '%s %s %s' "$(sr_get CLUSTER_NAME '')" "$(sr_get NODE_NAME '')" "$(sr_get NODE_MACS '')" | md5sum |
+        sed 's/^\(..\)\(..\)\(..\)\(..\).*/02:53:\1:\2:\3:\4/'
 }
 
 network_config() {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios import local_scsi
+from srbuild.lab.scenarios import local_scsi, nfs
 from srbuild.lab.scenarios.local_scsi import N1, disk_spec, one
 from srbuild.lab.server import Agent
 
@@ -60,7 +61,37 @@ def small_root(lab: Lab) -> None:
     check_shared_root(lab, lab.server(MAKER, Disk(path)), "check-local", {"n1": ()})
 
 
+def debian_nfs(lab: Lab) -> None:
+    """Debian's systemd on NFS: multi-user, a reboot, and a power off, in the container."""
+    server = nfs.serve(lab, disk=DiskSpec(512, "make-export", root="systemd"))
+    with lab.step("n1 boots Debian in its container"):
+        node, agent = lab.manage(N1, in_lxc(nfs.cluster_file()), ())
+        agent.wait_ready(lab.left(BOOT))
+        first = await_ct(lab, agent, 1)
+        agent.require("in-ct", "await-system", "150", seconds=lab.left(200))
+    with lab.step("the container reboots"):
+        agent.require("srctl", "enter", "systemctl", "reboot", seconds=lab.left(60))
+        second = await_ct(lab, agent, 2)
+        agent.require("in-ct", "await-system", "150", seconds=lab.left(200))
+    lab.expect(second["last_end"] == "reboot", f"a reboot, but: {second['last_end']}")
+    lab.expect(second["uptime"] > first["uptime"], "the node stays up")
+    with lab.step("the container powers off, and n1 with it"):
+        agent.require("srctl", "enter", "systemctl", "poweroff", seconds=lab.left(60))
+        lab.wait_power_off([node], END)
+    check_shared_root(lab, server, "check-export", {"n1": ()})
+
+
 SCENARIOS = (
+    Scenario(
+        "lxc-nfs-debian",
+        "Debian's systemd in a container, its root on NFS",
+        "nfs",
+        "",
+        ("lab-export", "nfs-server"),
+        debian_nfs,
+        ("lab",),
+        "lxc",
+    ),
     Scenario(
         "lxc-ext4",
         "a root in a container: reboot, crash, restart, power off",
