@@ -7,7 +7,6 @@ deadline; what should be and is not raises VerifyError.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from srbuild.errors import VerifyError
+from srbuild.lab.console import last_words
 from srbuild.lab.disk import READY_S, DiskSpec, cached_disk, copy_sparse, write_lab_archive
 from srbuild.lab.fencing import FenceDesk, Policy
 from srbuild.lab.hub import Hub
@@ -55,8 +55,6 @@ CMDLINE = "loglevel=4 panic=1"
 """Only what the image says: no kernel chatter, and a panic ends the machine."""
 
 _TREE = "lab.tree=/dev/vdb"  # where lab/jobs/fill-root.sh finds the archive to fill a disk with
-_ESCAPES = re.compile(r"\x1b[\[c][0-9;?]*[A-Za-z]?")
-_SUMMARY = re.compile(r"^={20,}\n(srbuild: the boot stopped .*?)^={20,}$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,19 +393,3 @@ class Lab:
         """VerifyError with `what` should have been, unless it `holds`."""
         if not holds:
             raise VerifyError(f"expected: {what}")
-
-
-def console_text(vm: Vm) -> str:
-    """All that `vm` said on its console, as text without carriage returns."""
-    return vm.text().decode("utf-8", "replace").replace("\r", "")
-
-
-def last_words(vm: Vm, lines: int = 30) -> str:
-    """What a person should read of `vm`'s console: the spine's summary block, else its end.
-
-    Indented, without the escape sequences of firmware and shells.
-    """
-    text = _ESCAPES.sub("", console_text(vm))
-    blocks = _SUMMARY.findall(text)
-    chosen = blocks[-1].splitlines() if blocks else text.splitlines()[-lines:]
-    return "\n".join(f"  {line}" for line in chosen if line.strip())

@@ -6,7 +6,8 @@ import re
 from functools import partial
 
 from srbuild.lab.cluster import BOTH, N1, N2
-from srbuild.lab.lab import Lab, NodeSpec, console_text
+from srbuild.lab.console import console_text
+from srbuild.lab.lab import Lab, NodeSpec
 from srbuild.lab.qemu import Vm, wait_until
 from srbuild.lab.rows.blocks import DRBD, SECRET, WRONG_SECRET, sides
 from srbuild.lab.rows.filesystems import GFS2, OCFS2

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from srbuild.lab.cluster import N1
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
+from srbuild.lab.rows.situations import ALONE
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios import gfs2_iscsi, local_scsi, nfs
-from srbuild.lab.scenarios.local_scsi import N1, disk_spec, one
+from srbuild.lab.scenarios import local_scsi, nfs
+from srbuild.lab.scenarios.gfs2_iscsi import ROW
+from srbuild.lab.scenarios.local_scsi import disk_spec, one
 from srbuild.lab.server import Agent
 
 START = 120  # seconds until the container runs, on two slow cores
@@ -85,9 +89,9 @@ def debian_nfs(lab: Lab) -> None:
 
 def debian_gfs2(lab: Lab) -> None:
     """Debian's systemd on GFS2 over iSCSI, its root held by one of two nodes."""
-    disk = DiskSpec(640, "make-gfs2", ("lab:root", "2", "8"), "systemd")
-    server = lab.serve(disk, gfs2_iscsi.SERVER)
-    cluster = in_lxc(gfs2_iscsi.cluster_file(wait_for_all=False))
+    disk = replace(ROW.fs.disk, size=640, root="systemd")
+    server = lab.serve(disk, ROW.block.cluster)
+    cluster = in_lxc(ROW.cluster(ALONE))
     with lab.step("n1 boots Debian in its container"):
         node, agent = lab.manage(N1, cluster, ())
         agent.wait_ready(lab.left(BOOT))

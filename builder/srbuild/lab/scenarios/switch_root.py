@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from srbuild.lab.cluster import N1
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Ending
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios.nfs import N1, cluster_file, serve
+from srbuild.lab.scenarios.nfs import cluster_file, serve
 
 BOOT = 360  # seconds that a distribution may take to boot, on two slow cores
 END = 180  # seconds that it may take to end
