@@ -113,3 +113,28 @@ class Node:
         """What a failing script left for the summary."""
         path = self.run_dir / "why"
         return path.read_text() if path.exists() else ""
+
+
+def debian(node: Node) -> None:
+    """The shared root of a small Debian system with systemd."""
+    for folder in ("proc", "sys", "dev", "run", "tmp", "var/log/nginx", "var/tmp", "var/cache/apt",
+                   "var/lib/systemd", "etc/network/interfaces.d", "usr/lib/systemd"):  # fmt: skip
+        (node.root / folder).mkdir(parents=True)
+    (node.root / "tmp").chmod(0o1777)
+    (node.root / "var/log/nginx").chmod(0o750)
+    node.write("etc/os-release", 'NAME="Debian"\nID=debian\n')
+    node.write("usr/lib/systemd/systemd", "")
+    node.write("etc/hostname", "shared\n")
+    node.write("etc/machine-id", "f" * 32 + "\n").chmod(0o444)
+    node.write("etc/ssh/ssh_host_rsa_key", "key\n").chmod(0o600)
+    node.write("etc/ssh/sshd_config", "shared\n")
+    node.write("var/log/syslog", "shared\n")
+    (node.root / "var/run").symlink_to("/run")
+    (node.root / "var/lock").symlink_to("../run/lock")
+    (node.root / "etc/mtab").symlink_to("../proc/self/mounts")
+
+
+def ok(found: subprocess.CompletedProcess[str]) -> str:
+    """What it said; it must have ended well."""
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
