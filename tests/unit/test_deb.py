@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srbuild.formats.deb import DebError, control_field, read_deb
+from srbuild.formats.control import control_field
+from srbuild.formats.deb import DebError, read_deb
 from support.debs import make_deb
 
 FILES = {"/usr/bin/tool": "x", "/etc/tool/a b\tc": "", "/usr/share/doc/tool/żółć": "long" * 9999}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import re
 import tarfile
 import zlib
 from dataclasses import dataclass
 from os import PathLike
 from typing import IO, cast
+
+from srbuild.formats.control import control_field
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60  # bytes: name 16, times and owner 32, size 10, "`\n"
@@ -45,12 +46,6 @@ class Deb:
     def field(self, name: str) -> str:
         """The first line of the control field `name`; empty when it is not there."""
         return control_field(self.control, name)
-
-
-def control_field(stanza: str, name: str) -> str:
-    """The first line of field `name` of a control stanza; empty when it is not there."""
-    found = re.search(rf"^{re.escape(name)}:[ \t]*(.*)$", stanza, re.MULTILINE | re.IGNORECASE)
-    return found[1].rstrip() if found else ""
 
 
 def read_deb(path: str | PathLike[str]) -> Deb:

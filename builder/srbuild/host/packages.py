@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from srbuild.formats.deb import Deb, control_field
+from srbuild.formats.control import control_field
 from srbuild.host.sysroot import Sysroot
 from srbuild.manifest import Package
 from srbuild.paths import MERGED_DIRS, HostPath, SysrootPath
+
+if TYPE_CHECKING:
+    from srbuild.formats.deb import Deb  # which knows all archives and compressors
 
 ADMIN_DIR = "/var/lib/dpkg"
 # dpkg's states of a package whose files are there (deb822 status field, third word).
