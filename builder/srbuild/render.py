@@ -132,6 +132,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
+        optimized=False,  # folding constants takes longer than rendering them once
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     return environment
