@@ -42,6 +42,28 @@ def test_the_target_changes_only_on_commit(tmp_path: Path) -> None:
     assert drafts(tmp_path) == []
 
 
+def test_a_part_of_a_file_is_copied(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 4096)
+    with Draft(tmp_path / "image") as draft:
+        draft.write(b"before ")
+        draft.copy(source, 5000, 70_001)
+        draft.write(b" behind")
+        assert draft.tell() == 5014
+        draft.commit()
+    part = source.read_bytes()[70_001:75_001]
+    assert (tmp_path / "image").read_bytes() == b"before " + part + b" behind"
+
+
+def test_a_segment_cut_short_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"x" * 100)
+    cache = ContentCache(tmp_path / "cache")
+    said = cache.store("key", CachedSegment(image, 40, 61, "0" * 64, 61, "0" * 64))
+    assert "cut short" in said
+    assert cache.find("key") is None
+
+
 def test_an_error_leaves_the_target_and_no_draft(tmp_path: Path) -> None:
     target = tmp_path / "image"
     target.write_bytes(b"old")

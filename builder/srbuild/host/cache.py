@@ -127,8 +127,7 @@ class ContentCache:
             make_private_folder(self._folder)
             with Draft(self._folder / key, secret=True) as draft:
                 draft.write(header)
-                for chunk in segment.chunks():
-                    draft.write(chunk)
+                draft.copy(segment.path, segment.length, segment.offset)
                 draft.rename()
             self._prune()
         except (OSError, SrbuildError) as error:

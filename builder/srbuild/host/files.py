@@ -79,9 +79,10 @@ class Draft:
                 self._size += done
                 rest = rest[done:]
 
-    def copy(self, source: HostPath, size: int) -> None:
-        """Append the first `size` bytes of the file `source`, in the kernel where it can."""
+    def copy(self, source: HostPath, size: int, offset: int = 0) -> None:
+        """Append `size` bytes of the file `source` from `offset`, in the kernel where it can."""
         with _reported("write", self.target), source.open("rb", buffering=0) as file:
+            file.seek(offset)
             left = size
             while left:
                 try:
