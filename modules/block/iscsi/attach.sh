@@ -261,7 +261,8 @@ look_at() {
         case $_look_file in
             *.new) continue ;;
         esac
-        [ -f "$_look_file" ] && read -r _look_target _look_how _ <"$_look_file" || continue
+        [ -f "$_look_file" ] || continue
+        read -r _look_target _look_how _ <"$_look_file" || continue
         [ "${1:-$_look_target}" = "$_look_target" ] || continue
         settled=$((settled + 1))
         [ "$_look_how" != in ] || in=$((in + 1))
