@@ -238,7 +238,7 @@ halt_by_order() {
     sr_ct_init >/dev/null || return 0
     sr_ct_state stopping
     say "stopping the container, by order"
-    sr_ct_stop >"$SR_CT/output" 2>&1 3>&- || halt_status=$?
+    sr_ct_stop "$(sr_ct_stop_seconds)" >"$SR_CT/output" 2>&1 3>&- || halt_status=$?
     tee -a "$SR_RUN/log" <"$SR_CT/output"
     if [ "$halt_status" -ne 0 ]; then
         halt_text="the container could not be stopped (status $halt_status): srctl logs"

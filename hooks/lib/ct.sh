@@ -107,24 +107,26 @@ sr_ct_end_waiter() {
     esac
 }
 
-# sr_ct_stop: ask the container to shut down, end it by force after [supervisor] stop_seconds.
+# sr_ct_stop_seconds: print [supervisor] stop_seconds.
+sr_ct_stop_seconds() (
+    sr_values_export supervisor
+    printf '%s\n' "${SR_SUPERVISOR_STOP_SECONDS:-60}"
+)
+
+# sr_ct_stop SECONDS: ask the container to shut down, end it by force after SECONDS.
 sr_ct_stop() {
-    _stop_seconds=$(
-        sr_values_export supervisor
-        printf '%s\n' "${SR_SUPERVISOR_STOP_SECONDS:-60}"
-    )
     sr_ct_end_waiter
     _stop_status=0
-    sr_ct_call "$((_stop_seconds + 30))" stop "$_stop_seconds" || _stop_status=$?
+    sr_ct_call "$(($1 + 30))" stop "$1" || _stop_status=$?
     sr_ct_call 60 clean || sr_warn "what the container left could not all be removed"
     return "$_stop_status"
 }
 
-# sr_ct_leave VERB: the machine is going down: stop the container for good. Only the shutdown does.
+# sr_ct_leave VERB SECONDS: the machine is going down: stop the container for good. Only the
+# shutdown does.
 sr_ct_leave() {
-    [ -s "$SR_CT/runtime" ] || return 0
     sr_ct_put leaving "$$ $1"
     sr_ct_state leaving
     sr_log "stopping the container"
-    sr_ct_stop || sr_warn "the container could not be stopped (status $?)"
+    sr_ct_stop "$2" || sr_warn "the container could not be stopped (status $?)"
 }

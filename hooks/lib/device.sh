@@ -46,6 +46,11 @@ sr_block_of() {
     return 1
 }
 
+# sr_root_has_systemd: is systemd on $SR_SYSROOT? Units alone are on every Debian.
+sr_root_has_systemd() {
+    sr_resolve /usr/lib/systemd/systemd >/dev/null || sr_resolve /lib/systemd/systemd >/dev/null
+}
+
 # sr_resolve PATH: print where PATH leads inside $SR_SYSROOT, symlinks followed as a process
 # whose root it is would follow them; status 1 when it does not exist there or links run in a loop.
 sr_resolve() {

@@ -70,8 +70,11 @@ sr_root_let_go() {
     for _unmount_point in "$SR_SYSROOT" "$SR_RUN/overlay/lower" "$SR_RUN/overlay/upper"; do
         for _unmount_how in '' -f -l; do
             grep -q " $_unmount_point " "$SR_PROC/self/mountinfo" || continue 2
-            sr_run -t 10 umount ${_unmount_how:+"$_unmount_how"} "$_unmount_point" ||
-                sr_warn "umount $_unmount_how of $_unmount_point failed (status $?)"
+            if sr_run -t 10 umount ${_unmount_how:+"$_unmount_how"} "$_unmount_point"; then
+                sr_log "$_unmount_point is unmounted"
+            else
+                sr_warn "umount $_unmount_how of $_unmount_point failed"
+            fi
         done
     done
 }

@@ -1,4 +1,4 @@
-"""Distributions' roots without a container, see lab/scenarios/switch_root.py."""
+"""Distributions' roots without a container, see lab/scenarios/switch_root.py and shutdown.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import pytest
 
 from srbuild.lab.scenario import Result
 
+pytestmark = pytest.mark.timeout(900)  # the first run makes the distribution's root, too
 
+
+def test_debian_with_systemd_boots_from_gfs2_and_leaves_it_clean(
+    boot: Callable[[str], Result],
+) -> None:
+    boot("gfs2-systemd")
+
+
+@pytest.mark.matrix
 @pytest.mark.parametrize("init", ["systemd", "sysvinit"])
 def test_debian_boots_from_nfs_and_ends_clean(boot: Callable[[str], Result], init: str) -> None:
     boot(f"nfs-{init}")

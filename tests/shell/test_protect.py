@@ -24,6 +24,7 @@ def bonded(machine: Machine) -> Machine:
     for name in SLAVES:
         (net / f"bond0/lower_{name}").symlink_to(f"../{name}")
     machine.write("run/srbuild/net/used", "bond0.20\n")
+    machine.write("sysroot/usr/lib/systemd/systemd", "")
     return machine
 
 
@@ -103,6 +104,14 @@ def test_what_is_released_is_the_systems_own(bonded: Machine, release: str) -> N
     bonded.write("run/srbuild/net/used", "bond0.20\neth2\n")
     protect(bonded, RELEASE=release)
     assert kept(bonded) == KEPT
+
+
+def test_a_root_without_systemd_does_not_seem_to_run_it(bonded: Machine) -> None:
+    (bonded.root / "sysroot/usr/lib/systemd/systemd").unlink()
+    bonded.write("sysroot/usr/lib/systemd/system/x.service", "")
+    protect(bonded)
+    assert not (bonded.root / "run/systemd/system").exists()
+    assert kept(bonded) == KEPT  # for udevd, and what else reads it
 
 
 def test_without_a_network_there_is_nothing_to_say(machine: Machine) -> None:

@@ -103,4 +103,6 @@ done
 tell_wait_online
 tell_network_manager
 tell_ifupdown
+# Its being there says that systemd runs (sd_booted(3)): sysvinit's scripts would call it.
+sr_root_has_systemd || rm -rf "$run/systemd/system"
 sr_log "kept from the system above: $kept"

@@ -47,11 +47,12 @@ class FileSystem:
     limit: int = 0
     fence: str = ""
     last_words: str = ""
+    root: str = ""
 
     @property
     def disk(self) -> DiskSpec:
-        """A disk with the lab's root on it."""
-        return DiskSpec(256, f"make-{self.tools}", self.words)
+        """A disk with the lab's root on it, or the distribution's that `root` names."""
+        return DiskSpec(512 if self.root else 256, f"make-{self.tools}", self.words, self.root)
 
     @property
     def check(self) -> str:

@@ -75,6 +75,7 @@ def overlay(lab: Lab) -> None:
     token = lab.tokens["server"]
     lab.expect(f"lab: n1 read: server={token}".encode() in node.text(), "n1 reads the root")
     lab.expect(b"lab: n1 runs on overlay / overlay" in node.text(), "n1 runs on an overlay")
+    lab.expect(b"overlay/lower is unmounted" in node.text(), "the root below it is unmounted")
     lines = server.require("check-export", seconds=lab.left(120))
     lab.expect(f"token server {token}" in lines, f"the server's own token, but: {lines}")
     lab.expect(not any(line.startswith("token n1") for line in lines), "nothing of n1")

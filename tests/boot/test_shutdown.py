@@ -1,0 +1,23 @@
+"""Shutdowns that nothing holds, see lab/scenarios/shutdown.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from srbuild.lab.scenario import Result
+
+
+def test_a_shutdown_ends_without_its_storage(boot: Callable[[str], Result]) -> None:
+    proof = boot("shutdown-gfs2-server-dead").proof
+    assert any("the storage does not take" in str(line) for line in proof["shutdown"])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("fs", ["nfs", "gfs2"])
+@pytest.mark.parametrize("what", ["healthy", "server-dead", "network-gone"])
+def test_a_shutdown_ends_within_its_limit(
+    boot: Callable[[str], Result], fs: str, what: str
+) -> None:
+    boot(f"shutdown-{fs}-{what}")
