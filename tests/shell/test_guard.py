@@ -173,6 +173,7 @@ def test_systemd_is_given_units_in_run_alone(machine: Machine) -> None:
     assert "Conflicts=shutdown.target" in unit
     assert "ExecStart=/proc/4242/root/bin/busybox chroot /proc/4242/root" in unit
     assert (units / "sysinit.target.wants/srbuild-guard.service").resolve().is_file()
+    assert str((units / "systemd-machine-id-commit.service").readlink()) == "/dev/null"
     for verb in ("poweroff", "reboot", "halt", "kexec"):
         link = units / f"{verb}.target.wants/srbuild-verb@{verb}.service"
         assert link.resolve() == units / "srbuild-verb@.service"
