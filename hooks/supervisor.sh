@@ -340,7 +340,9 @@ shell=1
 sr_has_person || shell=0
 delay=$(sr_reboot_delay)
 mkdir -p "$SR_CT/orders" "$SR_CT/answers"
-[ -p "$SR_CT/wake" ] || mkfifo "$SR_CT/wake"
+# A new one: what an earlier supervisor waited with may live on, and would take our word from it.
+rm -f "$SR_CT/wake"
+mkfifo "$SR_CT/wake"
 : >>"$SR_CT/output"
 exec 3<>"$SR_CT/wake"
 order=
