@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from srbuild.lab.cluster import N1
+from srbuild.lab.console import console_text
 from srbuild.lab.disk import DiskSpec
-from srbuild.lab.lab import Lab, console_text
-from srbuild.lab.proof import check_shared_root
+from srbuild.lab.lab import Lab
+from srbuild.lab.proof import check_shared_root, read_shared_root
 from srbuild.lab.qemu import Ending, Vm
 from srbuild.lab.rows.blocks import ISCSI
 from srbuild.lab.rows.filesystems import GFS2
@@ -58,7 +59,13 @@ def _leave(lab: Lab, node: Vm, agent: Agent, verb: str) -> Ending:
     lab.proof["seconds to the end"] = round(time.monotonic() - begin, 1)
     words = re.findall(r"\[ *[0-9.]+\] srbuild: (?:cleanup|guard): .*", console_text(node))
     lab.proof["shutdown"] = words
+    lab.expect(ending is not Ending.PANIC, f"an orderly end, but a {ending.value}")
     return ending
+
+
+def _check(fs: str) -> str:
+    """The server's job that reads the disk."""
+    return "check-export" if fs == "nfs" else "check-gfs2"
 
 
 def healthy(lab: Lab, fs: str, root: str = "") -> None:
@@ -66,7 +73,7 @@ def healthy(lab: Lab, fs: str, root: str = "") -> None:
     node, agent, server = _hold(lab, fs, root)
     ending = _leave(lab, node, agent, "poweroff")
     lab.expect(ending is Ending.POWER_OFF, f"power off, but it {node.fate()}")
-    check_shared_root(lab, server, "check-export" if fs == "nfs" else "check-gfs2", {"n1": ()})
+    check_shared_root(lab, server, _check(fs), {"n1": ()})
 
 
 def server_dead(lab: Lab, fs: str, root: str = "") -> None:
@@ -81,7 +88,8 @@ def network_gone(lab: Lab, fs: str, root: str = "") -> None:
     node, agent, server = _hold(lab, fs, root)
     node.set_link(0, up=False)
     _leave(lab, node, agent, "reboot")
-    lab.expect(server.call("paths", seconds=60) is not None, "the server lives")
+    found = read_shared_root(server.require(_check(fs), seconds=lab.left(120))).tokens.get("n1")
+    lab.expect(found == lab.tokens["n1"], f"the token of n1 on the disk, but there is {found!r}")
 
 
 def _scenario(name: str, summary: str, run: Callable[[Lab], None], fs: str) -> Scenario:
