@@ -50,7 +50,7 @@ bench: build/.bench-packages $(VENV)/.complete ## Measure against the other tool
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
 	@$(VENV)/bin/python -m tests.bench.scale
 
-bench-boot: build/.test-packages $(VENV)/.complete ## Time boots beside a minimal init made by hand: [N=10 rounds] [ONLY=iscsi|nfs|peer]
+bench-boot: build/.test-packages $(VENV)/.complete ## Time boots beside a minimal init made by hand: [N=10 rounds] [ONLY=iscsi|nfs]
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
 	@$(VENV)/bin/python -m tests.bench.boot -n $(N) $(if $(ONLY),--only $(ONLY))
 

@@ -65,6 +65,7 @@ class Boot:
 class Row:
     """What is compared: srbuild's image for `fs` and `blk` with the cluster file `cluster`, and
     the hand-made `stack`, against a server with the modules `server`, started by `serve`.
+    `extra` goes on the kernel command line of srbuild's.
     """
 
     fs: str
@@ -73,6 +74,7 @@ class Row:
     serve: Callable[[Lab], object]
     cluster: str
     stack: Stack
+    extra: str = ""
 
     @property
     def scenario(self) -> Scenario:
@@ -91,6 +93,7 @@ ROWS = {
         iscsi.serve,
         iscsi.cluster_file(iscsi.static()),
         ISCSI,
+        "rd.srb.ext4.check=never",  # the other side does not check its file system either
     ),
     "nfs": Row("nfs", "", ("lab-export", "nfs-server"), nfs.serve, nfs.cluster_file(), NFS),
 }
@@ -143,13 +146,13 @@ def run_row(row: Row, sysroot: Path, rounds: int) -> dict[str, list[Boot]]:
         row.serve(lab)
         for _ in range(rounds):
             found[BYHAND].append(_boot_by_hand(lab, hand))
-            found[OURS].append(_boot_ours(lab, row.cluster))
+            found[OURS].append(_boot_ours(lab, row))
     return found
 
 
-def _boot_ours(lab: Lab, cluster: str) -> Boot:
+def _boot_ours(lab: Lab, row: Row) -> Boot:
     with lab.step("srbuild's image boots"):
-        vm = lab.start(iscsi.N1, cluster, ())
+        vm = lab.start(iscsi.N1, row.cluster, (), row.extra)
         lab.wait_power_off([vm], PATIENCE)
     times = read_times(_text(vm))
     if times is None or times.init is None or times.unpacking is None:
