@@ -94,8 +94,17 @@ class Standing:
 
 def combination_of(modules: Iterable[Module]) -> tuple[str, ...]:
     """The names that make the combination of an image with these boot modules."""
-    chosen = sorted((KINDS.index(m.kind), m.name) for m in modules if m.kind in KINDS)
+    chosen = sorted((KINDS.index(m.kind), m.name) for m in modules if _counts(m))
     return tuple(name for _, name in chosen)
+
+
+def is_root(module: Module) -> bool:
+    """Whether it mounts the shared root; others of the kind fs only add to one."""
+    return module.kind == "fs" and "root" in module.provides
+
+
+def _counts(module: Module) -> bool:
+    return is_root(module) if module.kind == "fs" else module.kind in KINDS
 
 
 def load_records(path: HostPath = RECORDS) -> Records:
@@ -193,7 +202,7 @@ def _fewest(run: Run) -> tuple[int, str]:
 def note(records: Records, modules: Iterable[Module]) -> str | None:
     """A sentence for who builds an image with `modules`; None when it works or has no root."""
     chosen = tuple(modules)
-    if not any(module.kind == "fs" for module in chosen):
+    if not any(is_root(module) for module in chosen):
         return None
     names = combination_of(chosen)
     found = standing(records, names)

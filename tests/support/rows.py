@@ -23,6 +23,7 @@ from srbuild.tested import (
     Records,
     Run,
     combination_of,
+    is_root,
     load_records,
     merge,
     standing,
@@ -108,7 +109,7 @@ def _combinations(records: Records, scenarios: Iterable[Scenario]) -> Iterator[s
         found[combination_of(plan.modules)] = None
     covered = {name for names in found for name in names}
     for fs in catalog.of_kind("fs"):
-        if fs.name not in covered:
+        if is_root(fs) and fs.name not in covered:
             found[(fs.name,)] = None
     yield "## Combinations\n"
     yield "| file system, block device, volumes, container | stands |"

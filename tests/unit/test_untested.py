@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     make_kernel(project.sysroot, [FakeKmod("kernel/drivers/a.ko")])
     project.module("block", "disk", 'requires = ["core"]\n')
-    project.module("fs", "pool", 'requires = ["core"]\n')
+    project.module("fs", "pool", 'requires = ["core"]\nprovides = ["root"]\n')
     project.module("container", "none", 'requires = ["core"]\n')
     (tmp_path / "out").mkdir()
     return project
