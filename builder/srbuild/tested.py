@@ -21,7 +21,8 @@ from srbuild.paths import HostPath
 
 SCHEMA = "srbuild.tested/1"
 RECORDS = Path(__file__).with_name("tested.json")
-KINDS = ("fs", "block", "volume", "container")
+# The kinds that make a combination, in its order, each with what such a module provides.
+KINDS = {"fs": "root", "block": "block", "volume": "", "container": "container"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,18 @@ class Standing:
 
 def combination_of(modules: Iterable[Module]) -> tuple[str, ...]:
     """The names that make the combination of an image with these boot modules."""
-    chosen = sorted((KINDS.index(m.kind), m.name) for m in modules if _counts(m))
+    chosen = sorted(([*KINDS].index(m.kind), m.name) for m in modules if _counts(m))
     return tuple(name for _, name in chosen)
 
 
 def is_root(module: Module) -> bool:
-    """Whether it mounts the shared root; others of the kind fs only add to one."""
-    return module.kind == "fs" and "root" in module.provides
+    """Whether it mounts the shared root."""
+    return module.kind == "fs" and _counts(module)
 
 
 def _counts(module: Module) -> bool:
-    return is_root(module) if module.kind == "fs" else module.kind in KINDS
+    """Whether it does what its kind is for; others of the kind only add to that."""
+    return module.kind in KINDS and KINDS[module.kind] in ("", *module.provides)
 
 
 def load_records(path: HostPath = RECORDS) -> Records:

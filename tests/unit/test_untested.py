@@ -30,14 +30,17 @@ RUN = Run(
 def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     make_kernel(project.sysroot, [FakeKmod("kernel/drivers/a.ko")])
-    project.module("block", "disk", 'requires = ["core"]\n')
+    project.module("block", "disk", 'requires = ["core"]\nprovides = ["block"]\n')
     project.module("fs", "pool", 'requires = ["core"]\nprovides = ["root"]\n')
-    project.module("container", "none", 'requires = ["core"]\n')
+    project.module("container", "none", 'requires = ["core"]\nprovides = ["container"]\n')
+    project.module("container", "local", 'requires = ["core"]\n')
     (tmp_path / "out").mkdir()
     return project
 
 
-def notes(project: Project, monkeypatch: pytest.MonkeyPatch, *runs: Run, **given: str) -> list[str]:
+def notes(
+    project: Project, monkeypatch: pytest.MonkeyPatch, *runs: Run, **given: object
+) -> list[str]:
     """What a build with these runs on record notes about tests."""
     records = Records({run.scenario: run for run in runs}, {})
     monkeypatch.setattr("srbuild.pipeline.load_records", lambda: records)
@@ -58,6 +61,13 @@ def test_what_was_not_booted(project: Project, monkeypatch: pytest.MonkeyPatch) 
     assert "no run of it is on record" in found[0]
     failed = replace(RUN, passed=False, failure="no boot")
     assert "failed: no boot" in notes(project, monkeypatch, failed, **pair)[0]
+
+
+def test_what_only_adds_to_a_kind_makes_no_other_combination(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = replace(RUN, nodes={"n1": NODE})
+    assert notes(project, monkeypatch, ran, fs="pool", blk="disk", modules=("local",)) == []
 
 
 def test_what_was_booted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
