@@ -91,6 +91,8 @@ class Option:
     when: str = ""
     brings: str = ""
     shared: bool = False
+    pattern: str = ""
+    form: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -113,6 +115,18 @@ class Option:
         if self.required != "no" and self.default != ():
             raise ValueError("what has a default is never missing: drop required or default")
         self._check_when_and_shared()
+        self._check_pattern()
+
+    def _check_pattern(self) -> None:
+        if bool(self.pattern) != bool(self.form):
+            raise ValueError("pattern and form go together: what matches, and that in words")
+        if self.pattern and self.cmdline:
+            # The boot checks values by their type alone.
+            raise ValueError("a value from the kernel command line is not checked by a pattern")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression: {error}") from error
 
     def _check_when_and_shared(self) -> None:
         if self.when and not re.fullmatch(r"[a-z][a-z0-9_]*=\S+", self.when):
@@ -134,6 +148,8 @@ class Option:
     def parse(self, raw: object) -> str:
         """One value's normal form; ValueError with a sentence."""
         value = values.parse(self.type, raw, self.choices)
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            raise ValueError(f"{value!r} is not {self.form}")
         if self.least is not None and int(value) < self.least:
             raise ValueError(f"{value} is less than {self.least}")
         if self.most is not None and int(value) > self.most:

@@ -33,6 +33,8 @@ def _meaning(option: Option) -> str:
     parts = [option.help]
     if option.choices:
         parts.append(f"one of {', '.join(_code(choice) for choice in option.choices)}")
+    if option.form:
+        parts.append(option.form)
     if option.refused:
         parts.append(f"never {', '.join(_code(word) for word in option.refused)}")
     if option.required == "always":
