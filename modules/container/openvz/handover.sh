@@ -1,0 +1,98 @@
+#!/bin/sh
+# Check what vzctl would only fail on later, or not at all; make the node what it expects; put its
+# configuration in place; ask for the supervisor.
+set -eu
+# shellcheck source=hooks/lib/base.sh
+. "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+# shellcheck source=hooks/lib/newroot.sh
+. "$SR_LIB/newroot.sh"
+# shellcheck source=hooks/lib/ct.sh
+. "$SR_LIB/ct.sh"
+here=${0%/*}
+# shellcheck source=modules/container/openvz/host.sh
+. "$here/host.sh"
+
+check_private() {
+    for _file in .ve.layout root.hdd; do
+        if [ -e "$SR_SYSROOT/$_file" ] || [ -L "$SR_SYSROOT/$_file" ]; then
+            sr_fail "the shared root holds $_file: it is laid out as a ploop container or one of OpenVZ's own" \
+                "a shared root is a plain tree (simfs); copy the container's files out of its image (docs/openvz.md)"
+        fi
+    done
+    _owner=$(stat -c '%u:%g' "$SR_SYSROOT")
+    if [ "$(generation)" = upstream ] && [ "$_owner" != 0:0 ]; then
+        sr_fail "the shared root's top directory belongs to $_owner, and vzctl refuses what is not 0:0 (47)" \
+            "chown 0:0 it"
+    fi
+    [ ! -e "$SR_SYSROOT/.owner" ] || sr_warn "/.owner names one node; vzctl is told to pass it over (--skipowner)"
+}
+
+# In upstream mode PHYSPAGES counts by its barrier, and a barrier of 0 is no limit at all.
+write_configuration() {
+    [ -s "$SR_ETC/ct.conf" ] || sr_fail "there is no configuration of this node's container" \
+        "build the site part from a cluster file"
+    mkdir -p "$SR_ROOT/etc/vz/conf" "$SR_ROOT/etc/vz/dists/scripts" "$SR_ROOT/var/log"
+    _conf=$SR_ROOT/etc/vz/conf/$ctid.conf
+    if [ "$(generation)" = upstream ]; then
+        sed 's/^PHYSPAGES="[^:"]*:\([^"]*\)"$/PHYSPAGES="\1:\1"/' "$SR_ETC/ct.conf" >"$_conf"
+    else
+        cp "$SR_ETC/ct.conf" "$_conf"
+    fi
+    cp "$here/mount.sh" "$SR_ROOT/etc/vz/conf/$ctid.mount"
+    chmod 0755 "$SR_ROOT/etc/vz/conf/$ctid.mount"
+    printf '%s\n' "$ct_root" >"$vz/root"
+    for _dists in etc/vz/dists usr/libexec/libvzctl/dists; do
+        [ -d "$SR_ROOT/$_dists/scripts" ] || continue
+        cp "$here/dists/srbuild.conf" "$SR_ROOT/$_dists/srbuild.conf"
+        for _script in set_hostname set_dns add_ip del_ip; do
+            cp "$here/dists/$_script.sh" "$SR_ROOT/$_dists/scripts/srbuild-$_script.sh"
+        done
+    done
+    # Without the file vzctl ends with a segmentation fault (139) where NAMESERVER is inherit.
+    [ -e "$SR_ROOT/etc/resolv.conf" ] || : >"$SR_ROOT/etc/resolv.conf"
+}
+
+# What the kernel's own containers have nothing for: said, not passed over.
+say_unmapped() {
+    [ "$(generation)" = upstream ] || return 0
+    _lost=
+    for _name in SWAPPAGES NUMPROC IOPRIO IOLIMIT IOPSLIMIT KMEMSIZE PRIVVMPAGES NUMFILE NETFILTER IPTABLES; do
+        [ -z "$(printenv "SR_VE_$_name")" ] || _lost="$_lost $(printf '%s' "$_name" | tr '[:upper:]' '[:lower:]')"
+    done
+    [ -z "$_lost" ] || sr_warn "a mainline kernel's vzctl has nothing for these settings of [ve]:$_lost"
+}
+
+# How the container ended is visible nowhere in upstream mode; the system call that ends it is.
+trace_ends() {
+    [ "$(generation)" = upstream ] || return 0
+    [ -d "$SR_SYS/kernel/tracing/events" ] || sr_run mount -t tracefs tracefs "$SR_SYS/kernel/tracing" || :
+    if [ ! -d "$SR_SYS/kernel/tracing/events/syscalls/sys_enter_reboot" ]; then
+        sr_warn "this kernel traces no system calls (CONFIG_FTRACE_SYSCALLS): every end of the container counts as a crash"
+        return 0
+    fi
+    mkdir -p "$tracing"
+    for _event in sys_enter_reboot sys_exit_reboot; do
+        echo 1 >"$tracing/events/syscalls/$_event/enable"
+    done
+}
+
+sr_newroot_check /sbin/init
+mkdir -p "$vz"
+choose_generation
+check_private
+load_kmods
+mount_cgroups
+prepare_network
+mkdir -p "$SR_ROOT$private" "$SR_ROOT$ct_root" "$SR_ROOT/vz/lock" "$SR_ROOT/var/lib/vzctl/vepid" \
+    "$SR_ROOT/var/lib/vzctl/veip" "$SR_ROOT/var/lib/vzctl/vzreboot" "$SR_ROOT/run/netns"
+write_configuration
+say_unmapped
+trace_ends
+make_root
+bind_private
+if [ "$(generation)" != upstream ]; then
+    place_events
+    sr_run vzeventd || sr_fail "vzeventd could not be started" "without it nobody hears that the container ended"
+fi
+sr_ct_handover openvz "$SR_ROOT/var/log/vzctl.log"
+sr_log "the shared root will run in the container $ctid (OpenVZ, $(generation))"
