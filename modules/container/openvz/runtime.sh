@@ -122,6 +122,11 @@ console() {
     vzctl_do 0 console "$ctid"
 }
 
+# quoted WORD: as a shell reads it back.
+quoted() {
+    printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"
+}
+
 # exec2 hands its words to a shell, joined by blanks: each is quoted for that.
 enter() {
     need_running
@@ -131,7 +136,7 @@ enter() {
     fi
     _enter_line=
     for _enter_word; do
-        _enter_line="$_enter_line '$(printf '%s' "$_enter_word" | sed "s/'/'\\\\''/g")'"
+        _enter_line="$_enter_line $(quoted "$_enter_word")"
     done
     vzctl_do 0 --quiet exec2 "$ctid" "${_enter_line# }"
 }
