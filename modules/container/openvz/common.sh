@@ -24,7 +24,12 @@ vzctl_do() {
         *) set -- vzctl "$@" ;;
     esac
     [ "$(generation)" != upstream ] || set -- chroot "$SR_ROOT/.." "$@"
-    [ "$_vzctl_limit" -eq 0 ] || set -- "$SR_TIMEOUT" -k 5 "$_vzctl_limit" "$@"
+    # Without a limit somebody types: --foreground leaves the terminal to the command.
+    if [ "$_vzctl_limit" -eq 0 ]; then
+        set -- "$SR_TIMEOUT" --foreground 0 "$@"
+    else
+        set -- "$SR_TIMEOUT" -k 5 "$_vzctl_limit" "$@"
+    fi
     printf '%s\n' "$*" >"$SR_RUN/command"
     "$@"
 }
