@@ -1,5 +1,6 @@
 #!/bin/sh
 # In the container: its addresses ($IP_ADDR) on venet0, for the kernel alone.
+set -eu
 device=${NETDEV:-venet0}
 command -v ip >/dev/null || exit 0
 [ -d "/sys/class/net/$device" ] || exit 0

@@ -1,5 +1,6 @@
 #!/bin/sh
 # In the container: take addresses ($IP_ADDR, or all) off venet0.
+set -eu
 device=${NETDEV:-venet0}
 command -v ip >/dev/null || exit 0
 [ -d "/sys/class/net/$device" ] || exit 0
