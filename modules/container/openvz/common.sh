@@ -23,7 +23,7 @@ vzctl_do() {
         7 | 8 | 9) set -- vzctl --skipowner "$@" ;;
         *) set -- vzctl "$@" ;;
     esac
-    [ "$(generation)" != upstream ] || set -- chroot "$SR_ROOT/.." "$@"
+    [ "$(generation)" = 4 ] || set -- chroot "$SR_ROOT/.." "$@"
     # Without a limit somebody types: --foreground leaves the terminal to the command.
     if [ "$_vzctl_limit" -eq 0 ]; then
         set -- "$SR_TIMEOUT" --foreground 0 "$@"

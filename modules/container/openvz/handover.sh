@@ -92,7 +92,9 @@ make_root
 bind_private
 if [ "$(generation)" != upstream ]; then
     place_events
-    sr_run vzeventd || sr_fail "vzeventd could not be started" "without it nobody hears that the container ended"
+    _inside=$SR_ROOT/..
+    [ "$(generation)" != 4 ] || _inside=${SR_ROOT:-/}
+    sr_run chroot "$_inside" vzeventd || sr_fail "vzeventd could not be started" "without it nobody hears that the container ended"
 fi
 sr_ct_handover openvz "$SR_ROOT/var/log/vzctl.log"
 sr_log "the shared root will run in the container $ctid (OpenVZ, $(generation))"

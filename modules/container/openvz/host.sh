@@ -120,7 +120,7 @@ prepare_network() {
 # itself it has one, at the cost of nothing. Processes that run keep theirs; /.. leads to the new one.
 # The other mounts are not seen there unless they are bound as well.
 make_root() {
-    [ "$(generation)" = upstream ] || return 0
+    [ "$(generation)" != 4 ] || return 0
     [ ! -s "$vz/pivot" ] || return 0
     mkdir -p "$SR_ROOT/vz/over"
     sr_run mount -o bind "$SR_ROOT/" "$SR_ROOT/vz/over"
@@ -133,9 +133,9 @@ make_root() {
     echo over >"$vz/pivot"
 }
 
-# An OpenVZ kernel's vzctl uses chroot(2) (4), or is given the bootstrap's own root as it is.
+# On an OpenVZ kernel vzctl 4 uses chroot(2): the bootstrap's own root will do.
 bind_private() {
-    [ "$(generation)" != upstream ] || return 0
+    [ "$(generation)" = 4 ] || return 0
     grep -q " $SR_ROOT$private " "$SR_PROC/self/mountinfo" || sr_run mount -o bind "$SR_SYSROOT" "$SR_ROOT$private"
 }
 
