@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Which paths of the shared root belong to one node: the default list (hostfiles.list of the module
-# `local`), what the cluster file adds and removes, and which of it concerns the system that is
-# there. builder/srbuild/hostfiles.py reads the same list.
+# `local`) and those of other modules, what the cluster file adds and removes, and which of it
+# concerns the system that is there. builder/srbuild/hostfiles.py reads the same list.
 
 # sr_host_families: set $host_families to the words of the list's column WHERE that hold for the
 # root, with blanks around: by its os-release, and by what is there. A distribution that is none

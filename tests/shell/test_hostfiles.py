@@ -86,6 +86,16 @@ def test_the_template_comes_first_but_for_what_makes_nodes_differ(node: Node) ->
     assert (node.own / "var/log/began/here").read_text() == "yes\n"
 
 
+def test_other_modules_have_lists_of_their_own(node: Node) -> None:
+    line = "/etc/of-runtime file any must empty what a runtime writes\n"
+    node.machine.write("usr/lib/srbuild/modules/runtime/hostfiles.list", line)
+    node.machine.write("usr/lib/srbuild/modules/local/hostfiles.list", "not read twice\n")
+    ok(node.prepare())
+    assert (node.own / "etc/of-runtime").is_file()
+    assert "etc/of-runtime" in node.targets
+    assert len(node.targets) == len({*node.targets})
+
+
 def test_links_to_this_boots_state_are_left_alone_and_said(node: Node) -> None:
     said = node.prepare()
     ok(said)

@@ -12,14 +12,26 @@ set -eu
 # shellcheck source=hooks/lib/hostmake.sh
 . "$SR_LIB/hostmake.sh"
 
-list=${0%/*}/hostfiles.list
+own_list=${0%/*}/hostfiles.list
 work=$SR_RUN/local
+list=$work/list
 tab=$(printf '\t')
 
 # refuse NEED MESSAGE HINT: fail for what must be kept apart, else say that it is not.
 refuse() {
     [ "$1" = may ] || sr_fail "$2" "$3, or have all nodes share it: [local] remove"
     sr_log "$2: passed over"
+}
+
+# The default list, and what other modules of the image have to add to it.
+all_lists() {
+    cat "$own_list"
+    for list_other in "$SR_HOME"/modules/*/hostfiles.list; do
+        case $list_other in
+            */local/hostfiles.list) ;;
+            *) [ ! -f "$list_other" ] || cat "$list_other" ;;
+        esac
+    done
 }
 
 mounted() {
@@ -224,6 +236,7 @@ case $SR_LOCAL_STATE_SIZE in
 esac
 sr_host_families
 sr_log "the shared root's system:${host_families:?}"
+all_lists >"$list"
 sr_host_entries "$list" "$SR_LOCAL_ADD" "$SR_LOCAL_REMOVE" >"$work/entries"
 
 sr_hint "the node's own files are in /.srbuild/nodes/$node on the shared root; see docs/host-files.md"
@@ -260,5 +273,5 @@ tr / '\1' <"$work/places" | LC_ALL=C sort -s -t "$tab" -k 6 | tr '\1' / >"$work/
 } >"$work/mounts.new"
 mv "$work/words.new" "$work/init-words"
 mv "$work/mounts.new" "$work/mounts"
-rm -f "$work/places" "$work/sorted" "$work/matches" "$work/entries"
+rm -f "$work/places" "$work/sorted" "$work/matches" "$work/entries" "$list"
 sr_log "$(wc -l <"$work/mounts") paths are $node's own"
