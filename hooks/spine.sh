@@ -156,7 +156,7 @@ tell_times() {
                 if (order[i] in scripts)
                     printf "; %s %.2f (%s)", order[i], spent[order[i]], substr(scripts[order[i]], 3)
         }' source=log - source=times "$SR_RUN/times")
-    SR_POINT=times
+    SR_POINT='times'
     sr_log "$_times_line"
     sr_log "$_times_line" 2>>"$SR_RUN/log"
 }
