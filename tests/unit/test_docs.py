@@ -243,8 +243,8 @@ def test_the_points_are_those_of_the_boot() -> None:
 
 
 def test_the_parameters_of_the_boot_itself_are_documented() -> None:
-    spine = (PROJECT / "hooks/spine.sh").read_text()
-    asked = set(re.findall(r"\b(rd\.[a-z._]+)\b", spine))
+    texts = [(PROJECT / "hooks" / name).read_text() for name in ("spine.sh", "lib/report.sh")]
+    asked = set(re.findall(r"\b(rd\.[a-z._]+)\b", "".join(texts)))
     told = set(
         re.findall(r"^\| `(rd\.[a-z._]+)", (PROJECT / "docs/boot.md").read_text(), re.MULTILINE)
     )
