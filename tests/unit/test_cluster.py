@@ -54,7 +54,7 @@ MODULES = {
         type = "flags"
         help = "mount options"
         """,
-    "container/none": "",
+    "container/none": 'provides = ["container"]',
     "cluster/corosync": """
         [options.wait_for_all]
         type = "bool"

@@ -60,6 +60,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
         kind, name = place.split("/")
         (root / place).mkdir(parents=True)
         text = f'name = "{name}"\nkind = "{kind}"\nsummary = "s"\n'
+        text += 'provides = ["container"]\n' if kind == "container" else ""
         (root / place / "module.toml").write_text(text + (OPTIONS if name == "iscsi" else ""))
     return load_catalog([root])
 
