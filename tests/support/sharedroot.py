@@ -97,7 +97,11 @@ class Node:
     def mounts(self) -> list[tuple[str, str, str]]:
         """What the script left to be mounted: kind, source, target."""
         lines = (self.run_dir / "local/mounts").read_text().splitlines()
-        return [tuple(line.split("\t")) for line in lines]  # type: ignore[misc]
+        found = []
+        for line in lines:
+            kind, source, target = line.split("\t")
+            found.append((kind, source, target))
+        return found
 
     @property
     def targets(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -104,11 +105,12 @@ def test_a_machine_that_was_never_started_is_off(open_desk: Open) -> None:
 
 
 def test_the_fence_port_and_further_devices_are_qemus(tmp_path: Path) -> None:
-    def words(**more: object) -> str:
-        machine = Machine("n1", tmp_path, tmp_path, "", **more)  # type: ignore[arg-type]
+    plain = Machine("n1", tmp_path, tmp_path, "")
+
+    def words(machine: Machine) -> str:
         return " ".join(command(machine, tmp_path / "serial", tmp_path / "n1.control"))
 
-    assert "virtserialport,chardev=fence,name=fence" in words(fence=True)
-    assert f"path={tmp_path}/n1.fence" in words(fence=True)
-    assert "virtserialport" not in words()
-    assert "-device i6300esb" in words(devices=("-device", "i6300esb"))
+    assert "virtserialport,chardev=fence,name=fence" in words(replace(plain, fence=True))
+    assert f"path={tmp_path}/n1.fence" in words(replace(plain, fence=True))
+    assert "virtserialport" not in words(plain)
+    assert "-device i6300esb" in words(replace(plain, devices=("-device", "i6300esb")))

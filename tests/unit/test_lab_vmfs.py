@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from srbuild.lab.vmfs import MIB, write_vmfs
 
 
+class Tool(Protocol):
+    def __call__(self, name: str, *words: str | Path) -> subprocess.CompletedProcess[bytes]: ...
+
+
 @pytest.fixture
-def tool(sysroot: Path) -> object:
+def tool(sysroot: Path) -> Tool:
     """Run a program of the sysroot with the sysroot's own loader and libraries."""
 
     def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
@@ -30,7 +35,7 @@ def tool(sysroot: Path) -> object:
 
 
 @pytest.mark.parametrize("version", [3, 5])
-def test_vmfs_tools_agree(tmp_path: Path, tool, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_vmfs_tools_agree(tmp_path: Path, tool: Tool, version: int) -> None:
     tree = tmp_path / "tree"
     (tree / "sub/deep").mkdir(parents=True)
     (tree / "sub/run.sh").write_text("#!/bin/sh\n")
