@@ -255,14 +255,20 @@ def test_the_machines_own_programs() -> None:
     programs = machine_programs()
     assert len(programs) > 50
     root = Sysroot(Path("/"))
-    for path in programs[:: max(1, len(programs) // 40)]:
+    for path in programs:
         closure = ElfCloser(root).close(seeds(str(path)))
         with path.open("rb") as file:
             info = read_elf(file)
         assert info is not None
         assert info.interp is not None
+        # Started by hand, the loader takes $ORIGIN from the name it is given; the kernel gives it
+        # the file behind the link, as the closure has it.
         listed = subprocess.run(
-            [info.interp, "--list", path], capture_output=True, text=True, timeout=60, check=False
+            [info.interp, "--list", path.resolve()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         if listed.returncode != 0:
             assert closure.missing, path
