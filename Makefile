@@ -6,6 +6,7 @@ CLUSTER ?=
 ROW ?=
 N ?= 10
 SECONDS ?= 60
+WORKERS ?= 3
 
 ROOT = --fs $(FS) $(if $(BLK),--blk $(BLK))
 SYSROOT := build/sysroot
@@ -38,9 +39,9 @@ image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs
 	@$(SRBUILD) sysroot create $(SYSROOT) $(ROOT)
 	@$(SRBUILD) $(ROOT) --sysroot $(SYSROOT) $(if $(CLUSTER),--cluster '$(CLUSTER)') -o build/$(FS)$(BLK:%=-%).img
 
-test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix
+test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix, [WORKERS=3] at once
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
-	@$(PYTEST) -q -m 'not matrix'
+	@$(PYTEST) -q -m 'not matrix' -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
 	@$(PYTEST) -q tests/unit/test_project.py tests/shell/test_lint.py

@@ -24,6 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a file's tests, which share what they make, go to one worker.
+
+    So do all that boot: two boots at once would only take each other's processors.
+    """
+    for item in items:
+        group = "boot" if item.get_closest_marker("boot") else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The checkout that is being tested."""
