@@ -156,10 +156,10 @@ sr_check_endpoint() {
     esac
 }
 
-# Six bytes, colons between.
+# Six bytes, colons between: of one card, not of a group (IEEE 802: the first byte's lowest bit).
 sr_check_mac() {
     case $1 in
-        *[!0-9A-Fa-f:]*) return 1 ;;
+        *[!0-9A-Fa-f:]* | ?[13579BDFbdf]* | 00:00:00:00:00:00) return 1 ;;
         ??:??:??:??:??:??) ;;
         *) return 1 ;;
     esac

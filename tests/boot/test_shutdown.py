@@ -8,6 +8,7 @@ import pytest
 
 from srbuild.lab.scenario import Result
 
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
 
 def test_a_shutdown_ends_without_its_storage(boot: Callable[[str], Result]) -> None:
     proof = boot("shutdown-gfs2-server-dead").proof

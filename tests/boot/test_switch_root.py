@@ -8,7 +8,8 @@ import pytest
 
 from srbuild.lab.scenario import Result
 
-pytestmark = pytest.mark.timeout(900)  # the first run makes the distribution's root, too
+# The first run makes the distribution's root, too.
+pytestmark = [pytest.mark.boot, pytest.mark.timeout(900)]
 
 
 def test_debian_with_systemd_boots_from_gfs2_and_leaves_it_clean(
