@@ -10,6 +10,7 @@ from srbuild.lab.scenario import Result
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
 
+
 def test_a_shutdown_ends_without_its_storage(boot: Callable[[str], Result]) -> None:
     proof = boot("shutdown-gfs2-server-dead").proof
     assert any("the storage does not take" in str(line) for line in proof["shutdown"])
