@@ -54,3 +54,12 @@ def test_a_node_reads_its_message_on_a_disk_and_resets(boot: Boot) -> None:
 @pytest.mark.parametrize("name", ["gfs2-journals", "gfs2-repair", "gfs2-repair-in-use"])
 def test_the_disk_and_the_cluster_agree_or_say_so(boot: Boot, name: str) -> None:
     assert boot(name).proof["fsck"] == 0
+
+
+@pytest.mark.matrix
+def test_of_three_nodes_two_go_on_and_one_does_not(boot: Boot) -> None:
+    proof = boot("gfs2-three").proof
+    assert proof["fenced"] == ["n3", "n2"]
+    tokens = proof["tokens"]
+    assert isinstance(tokens, dict)
+    assert tokens.keys() == {"n1", "n2", "n3", "n1-two", "n2-two", "n1-alone"}

@@ -159,8 +159,11 @@ def test_a_directory_that_is_a_link_would_mount_outside(machine: Machine) -> Non
 
 
 def corosync(
-    machine: Machine, total: int, quorate: bool, **options: str
+    machine: Machine, total: int, quorate: bool, wait_for_all: int = 1
 ) -> subprocess.CompletedProcess[str]:
+    conf = machine.root / "etc/corosync/corosync.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"quorum {{\n    wait_for_all: {wait_for_all}\n}}\n")
     machine.fake("setsid", 'exec "$@"', record=False)
     machine.fake("corosync", f': >"{machine.root}/started"')
     machine.fake(
@@ -170,12 +173,8 @@ def corosync(
         f'Expected votes:   2\\nTotal votes:      {total}\\n"',
         record=False,
     )
-    given = {
-        "SR_COROSYNC_WAIT_FOR_ALL": "1",
-        "SR_COROSYNC_ABSENT_TIMEOUT": "1",
-        "SR_COROSYNC_QUORUM_TIMEOUT": "2",
-    }
-    return machine.module("cluster/corosync", "start.sh", **(given | options))
+    limits = {"SR_COROSYNC_ABSENT_TIMEOUT": "1", "SR_COROSYNC_QUORUM_TIMEOUT": "2"}
+    return machine.module("cluster/corosync", "start.sh", **limits)
 
 
 def test_a_quorate_cluster(machine: Machine) -> None:
@@ -189,16 +188,17 @@ def test_without_quorum_the_boot_waits_and_says_for_what(machine: Machine) -> No
     assert corosync(machine, 1, quorate=False).returncode == 1
     assert "every node" in machine.note("why")
     assert "corosync-quorumtool" in machine.note("hint")
+    assert "quorum.cancel_wait_for_all" in machine.note("hint")
 
 
 def test_going_on_without_the_absent_node(machine: Machine) -> None:
-    found = corosync(machine, 1, quorate=True, SR_COROSYNC_WAIT_FOR_ALL="0")
+    found = corosync(machine, 1, quorate=True, wait_for_all=0)
     assert found.returncode == 0
     assert "going on without the absent nodes" in found.stderr
 
 
 def test_nobody_goes_on_without_quorum(machine: Machine) -> None:
-    assert corosync(machine, 1, quorate=False, SR_COROSYNC_WAIT_FOR_ALL="0").returncode == 1
+    assert corosync(machine, 1, quorate=False, wait_for_all=0).returncode == 1
     assert "majority" in machine.note("why")
 
 

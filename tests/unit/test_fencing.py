@@ -228,7 +228,9 @@ def test_the_agents_script_is_in_the_image(plan: Make) -> None:
     [
         (2, "", {"two_node: 1", "wait_for_all: 1", "expected_votes: 2"}),
         (2, "auto_tie_breaker = true", {"auto_tie_breaker: 1", "auto_tie_breaker_node: lowest"}),
-        (3, "", {"expected_votes: 3", "wait_for_all: 1"}),
+        (2, "wait_for_all = false", {"two_node: 1", "wait_for_all: 0"}),
+        (3, "", {"expected_votes: 3", "wait_for_all: 0"}),
+        (3, "wait_for_all = true", {"expected_votes: 3", "wait_for_all: 1"}),
         (3, "last_man_standing = true", {"last_man_standing: 1"}),
         (
             4,
@@ -248,7 +250,7 @@ def test_corosync_takes_every_policy_of_quorum(
     found = plan(f"{text}{options}\n{nodes}", modules=["dlm"])
     rendered = text_of(found, "/etc/corosync/corosync.conf")
     assert lines <= {line.strip() for line in rendered.splitlines()}
-    assert ("two_node" in rendered) is (count == 2 and not options)
+    assert ("two_node" in rendered) is (count == 2 and "tie" not in options)
     conf = tmp_path / "corosync.conf"
     own = f"system {{\n    state_dir: {tmp_path}\n}}\n"  # for the tests' user
     conf.write_text(own + rendered.replace("/var/log/corosync/corosync.log", f"{tmp_path}/log"))

@@ -4,6 +4,7 @@ set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 
+conf=$SR_ROOT/etc/corosync/corosync.conf
 log=$SR_ROOT/var/log/corosync/corosync.log
 
 status() {
@@ -36,8 +37,9 @@ if ! answers; then
     sr_wait_for 30 "corosync to answer" answers
 fi
 
-if [ "$SR_COROSYNC_WAIT_FOR_ALL" = 1 ]; then
-    sr_hint "are the other nodes up, and reachable from here? corosync-quorumtool -s shows who is there"
+# The file says what holds, whether it was chosen or follows from the number of nodes.
+if grep -q '^ *wait_for_all: 1$' "$conf"; then
+    sr_hint "are the other nodes up, and reachable from here? corosync-quorumtool -s shows who is there. To go on without a node that is REALLY off: corosync-cmapctl -s quorum.cancel_wait_for_all u8 1"
     sr_wait_for "$SR_COROSYNC_QUORUM_TIMEOUT" "quorum (every node of the cluster must come once)" quorate
 else
     if [ "$SR_COROSYNC_ABSENT_TIMEOUT" -gt 0 ] &&
