@@ -3,10 +3,13 @@ of files for the supervisor: both end as a test says."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from support.shells import PROJECT, Machine
@@ -127,6 +130,14 @@ def real_proc(machine: Machine) -> None:
     (machine.root / "proc").symlink_to("/proc")
 
 
+def _has(process: Path, setting: bytes) -> bool:
+    """Whether a process of /proc lives and has this in its environment."""
+    try:
+        return setting in (process / "environ").read_bytes().split(b"\0")
+    except OSError:  # it has just ended
+        return False
+
+
 def install_lxc(machine: Machine) -> Path:
     """The module `lxc` in the machine's image, and the doubles; returns its runtime.sh."""
     folder = machine.home / "modules/lxc"
@@ -180,12 +191,13 @@ class Supervised:
             )
 
     def close(self) -> None:
-        """End everything that was started."""
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.machine.lib('. "$SR_LIB/ct.sh"; sr_ct_end_waiter')
-        if (self.ct / "init").exists():
-            subprocess.run(["kill", "-9", (self.ct / "init").read_text().strip()], check=False)
+        """End everything that was started, in whatever session it is."""
+        mark = f"SR_HOME={self.machine.home}".encode()
+        while found := [path for path in Path("/proc").glob("[0-9]*") if _has(path, mark)]:
+            for path in found:
+                with suppress(ProcessLookupError):
+                    os.kill(int(path.name), signal.SIGKILL)
+            self.process.wait(timeout=10)
 
     @property
     def said(self) -> str:
