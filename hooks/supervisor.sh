@@ -66,10 +66,12 @@ begin() {
     fi
     sr_ct_state starting
     call 60 clean || say "what an earlier container left could not all be removed"
-    if call "$START" start && pid=$(sr_ct_init) && [ -n "$pid" ]; then
+    if call "$START" start; then
+        _begin_said="has run, and ended at once" # how, its runtime will tell
+        ! pid=$(sr_ct_init) || _begin_said="runs; its init is process $pid"
         sr_ct_put starts "$(($(sr_ct_get starts 0) + 1))"
         sr_ct_state running
-        say "the container runs; its init is process $pid"
+        say "the container $_begin_said"
         return 0
     fi
     sr_ct_state stopped

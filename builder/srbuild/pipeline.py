@@ -26,6 +26,7 @@ from srbuild.manifest import File, Inline, Manifest, Package
 from srbuild.outputs import is_current, record_output, sidecar_path
 from srbuild.paths import HostPath, SysrootPath, data_dir
 from srbuild.plan import Plan, make_plan
+from srbuild.runtime import with_runtime
 from srbuild.spine import Spine, load_spine
 from srbuild.tested import load_records, note
 
@@ -111,15 +112,19 @@ def prepare(
         if tools
         else FactStore(config.cache / "facts" if config.cache else None)
     )
-    plan = make_plan(config, catalog, find_spine())
     if part == "site":
-        root, manifest = None, collect_site(plan)
+        root = None
+        config, _ = with_runtime(config, catalog, None)
+        plan = make_plan(config, catalog, find_spine())
+        manifest = collect_site(plan)
     else:
         root = _open_root(config, facts)
         sysroot = tools.sysroot(root) if tools else Sysroot(root)
+        config, chosen = with_runtime(config, catalog, sysroot)
+        plan = make_plan(config, catalog, find_spine())
         manifest = collect_manifest(plan, sysroot, facts)
-        if untested := note(load_records(), plan.modules):
-            manifest = replace(manifest, notes=(untested, *manifest.notes))
+        said = filter(None, (chosen, note(load_records(), plan.modules)))
+        manifest = replace(manifest, notes=(*said, *manifest.notes))
     if part == "base":
         manifest = _without_site(manifest)
     name, level = config.compression

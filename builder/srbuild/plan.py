@@ -35,6 +35,7 @@ from srbuild.requests import (
 from srbuild.spine import CLEANUP, HOME, Spine
 
 BASE_MODULE = "core"
+NONE = "none"
 # Of these kinds an image has one module at most: what two of them would both do.
 ALONE: Final[Mapping[str, str]] = {"fs": "mount the root", "container": "take over at handover"}
 
@@ -83,7 +84,9 @@ def _narrowed(config: Config, requests: list[Request]) -> Iterator[Request]:
 
 def _chosen(config: Config) -> Iterator[str]:
     yield BASE_MODULE
-    yield from (name for name in (config.blk, config.fs, config.container) if name)
+    # Without a word and without a sysroot to look into (see runtime.py) it is what needs nothing.
+    container = config.container or (NONE if config.fs else None)
+    yield from (name for name in (config.blk, config.fs, container) if name)
     yield from config.modules
 
 

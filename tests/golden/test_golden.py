@@ -28,6 +28,7 @@ from srbuild.requests import (
     Rendered,
     Request,
 )
+from srbuild.runtime import with_runtime
 from support.plans import Project
 
 FOLDER = Path(__file__).parent
@@ -36,7 +37,8 @@ RECIPES = sorted(path.stem for path in (data_dir() / "images").glob("*.toml"))
 
 
 def plan_of(**options: object) -> Plan:
-    return make_plan(load_config(options, {}, CATALOG), CATALOG, find_spine())
+    config, _ = with_runtime(load_config(options, {}, CATALOG), CATALOG, None)
+    return make_plan(config, CATALOG, find_spine())
 
 
 def line(request: Request) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from support.sharedroot import APPLY, PREPARE, Node, can_mount, debian, ok
-from support.shells import Machine
+from support.shells import PROJECT, Machine
 
 pytestmark = pytest.mark.skipif(not can_mount(), reason="no mount namespaces here")
 
@@ -74,6 +74,31 @@ def test_applying_again_and_taking_off(node: Node) -> None:
         'grep -c " $SR_SYSROOT/" "$SR_PROC/self/mountinfo" || :\n'
     )
     assert ok(node.go(text)).split() == [str(len(node.mounts)), "0"]
+
+
+HOOK = (
+    PREPARE + APPLY + 'mkdir "$SR_ROOT/new" "$SR_RUN/lxc"\n'
+    'mount --rbind "$SR_SYSROOT" "$SR_ROOT/new"\n'
+    'export LXC_ROOTFS_MOUNT="$SR_ROOT/new"\n'
+)  # fmt: skip
+MOUNT_SH = f'sh -eu "{PROJECT / "modules/container/lxc/mount.sh"}"\n'
+
+
+def test_lxcs_hook_looks_before_the_init_runs(node: Node) -> None:
+    ok(node.go(HOOK + MOUNT_SH + '[ ! -e "$LXC_ROOTFS_MOUNT/run/systemd" ]\n'))
+    shutil.rmtree(node.machine.root / "new")
+    shutil.rmtree(node.run_dir / "lxc")
+    found = node.go(HOOK + 'umount "$LXC_ROOTFS_MOUNT/etc/hostname"\n' + MOUNT_SH)
+    assert (found.returncode, node.why()) == (
+        1,
+        "not this node's own, but the shared root's: /etc/hostname\n",
+    )
+
+
+def test_lxcs_hook_has_systemd_keep_the_mounts(node: Node) -> None:
+    keeps = ': >"$SR_RUN/lxc/keeps"; mkdir -p "$LXC_ROOTFS_MOUNT/run"\n'
+    shown = 'cat "$LXC_ROOTFS_MOUNT/run/systemd/system/var-log.mount.d/50-srbuild.conf"\n'
+    assert "DefaultDependencies=no" in ok(node.go(HOOK + keeps + MOUNT_SH + shown))
 
 
 def test_root_in_a_user_namespace_cannot_take_the_mounts_off(node: Node) -> None:

@@ -84,6 +84,24 @@ def test_a_monitor_that_is_killed_is_a_crash(container: Container) -> None:
     assert container.call("wait").stdout == "crash lxc-start ended with status 137\n"
 
 
+def test_a_container_that_ends_at_once_has_run(container: Container) -> None:
+    container.end("poweroff")
+    started = container.call("start")
+    assert started.returncode == 0, started.stderr
+    assert container.call("wait").stdout == "halt\n"
+
+
+def test_without_the_nodes_own_files_in_place_nothing_is_started(container: Container) -> None:
+    machine = container.machine
+    machine.fake("mount")
+    machine.write("run/srbuild/local/mounts", f"dir\t{machine.root}/own\tvar/log\n")
+    assert container.call("start").returncode == 1
+    assert "not this node's own" in machine.note("why")
+    calls = machine.calls
+    assert f"mount -o bind {machine.root}/own {machine.root}/sysroot/var/log" in calls
+    assert not [call for call in calls if call.startswith("lxc-start")]
+
+
 def test_status_names_the_init_and_start_refuses_a_second(container: Container) -> None:
     container.call("start")
     assert container.call("status").stdout == f"running {container.init}\n"

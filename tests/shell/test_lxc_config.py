@@ -29,6 +29,7 @@ def node(machine: Machine) -> Machine:
     machine.write("proc/self/mountinfo", f"1 0 8:1 / {root}/sysroot rw - ext4 /dev/sda rw\n")
     machine.write("proc/mounts", f"/dev/sda {root}/sysroot ext4 rw 0 0\n")
     machine.write("proc/filesystems", "nodev\tcgroup2\n")
+    machine.write("proc/sys/kernel/osrelease", "6.1.0-56-amd64\n")
     machine.write("proc/self/ns/user", "")
     (root / "sys/fs/cgroup").mkdir(parents=True)
     for name, value in {"NODE_NAME": "n1", "CLUSTER_NAME": "lab"}.items():
@@ -83,35 +84,37 @@ def test_another_init_gets_no_words_of_systemds_and_has_terminals(node: Machine)
     assert "lxc.tty.max = 6" in lines
 
 
-def test_what_is_host_specific_becomes_mount_entries(node: Machine) -> None:
-    rows = (
-        "dir\t/sysroot/.srbuild/nodes/n1/var/log\tvar/log\n"
-        "file\t/local/a b\tetc/a b\n"
-        "tmpfs\tmode=1777\ttmp\n"
-        "readonly\t-\tetc/machine-id\n"
-    )
+def test_what_is_host_specific_is_left_to_the_start(node: Machine) -> None:
+    rows = "dir\t/sysroot/.srbuild/nodes/n1/var/log\tvar/log\ntmpfs\tmode=1777\ttmp\n"
     node.write("run/srbuild/local/mounts", rows)
     node.write("run/srbuild/local/init-words", "systemd.hostname=other\nsystemd.mask=x.service\n")
     lines = config(node)
     entries = [line.removeprefix("lxc.mount.entry = ") for line in lines if "mount.entry" in line]
-    assert entries == [
-        "tmpfs run tmpfs rw,nosuid,nodev,mode=755 0 0",
-        "/sysroot/.srbuild/nodes/n1/var/log var/log none bind 0 0",
-        "/local/a\\040b etc/a\\040b none bind 0 0",
-        "tmpfs tmp tmpfs mode=1777 0 0",
-        "/sysroot/etc/machine-id etc/machine-id none bind,ro 0 0",
-    ]
+    assert entries == ["tmpfs run tmpfs rw,nosuid,nodev,mode=755 0 0"]
+    assert "lxc.hook.mount = /usr/lib/srbuild/modules/lxc/mount.sh" in lines
     command = next(line for line in lines if line.startswith("lxc.init.cmd"))
     assert command.endswith("systemd.hostname=other systemd.mask=x.service")
     assert command.count("systemd.hostname=") == 1
 
 
-def test_shifted_maps_the_root_and_the_binds(node: Machine) -> None:
+def test_shifted_maps_the_root_and_what_is_mounted_on_it(node: Machine) -> None:
     node.write("run/srbuild/local/mounts", "dir\t/sysroot/x\tvar/log\n")
     lines = config(node, USER_NAMESPACE="shifted")
     assert "lxc.rootfs.options = idmap=container" in lines
     assert "lxc.idmap = u 0 1000000 65536" in lines
-    assert "lxc.mount.entry = /sysroot/x var/log none bind,idmap=container 0 0" in lines
+
+
+@pytest.mark.parametrize("row", ["tmpfs\tmode=1777\ttmp", "dir\t{run}/local/state/x\tvar/log"])
+@pytest.mark.parametrize(("kernel", "goes"), [("6.1.0-56-amd64", False), ("6.12.3", True)])
+def test_shifted_maps_what_is_in_memory_on_newer_kernels(
+    node: Machine, row: str, kernel: str, goes: bool
+) -> None:
+    node.write("run/srbuild/local/mounts", row.format(run=node.run_dir) + "\n")
+    node.write("proc/sys/kernel/osrelease", f"{kernel}\n")
+    if goes:
+        assert "lxc.rootfs.options = idmap=container" in config(node, USER_NAMESPACE="shifted")
+    else:
+        assert "maps no tmpfs" in refused(node, USER_NAMESPACE="shifted")
 
 
 def test_macvlan_lies_on_the_roots_card_and_leaves_it(node: Machine) -> None:

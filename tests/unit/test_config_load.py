@@ -103,7 +103,7 @@ def test_defaults(load) -> None:
 
 def test_the_main_job(load) -> None:
     config = load(fs="gfs2", blk="iscsi", sysroot=Path("rootfs"), output=Path("initrd.img"))
-    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", "none")
+    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", None)
     assert (config.sysroot, config.output) == (Path("rootfs"), Path("initrd.img"))
     assert config.name == "gfs2-iscsi"
     assert load(fs="gfs2", blk="iscsi").output == Path("gfs2-iscsi.img")
@@ -157,7 +157,7 @@ def test_a_recipe_by_name_and_by_path(load, tmp_path: Path) -> None:
 
 def test_the_cluster_file_names_the_modules(load) -> None:
     config = load(cluster=True)
-    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", "none")
+    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", None)
     assert config.cluster is not None
     assert config.cluster.name == "lab"
     assert "s3cr3t" not in repr(config)
@@ -294,7 +294,7 @@ def test_srbuilds_own_recipes_load() -> None:
         config = load_config({"image": path.stem}, {}, catalog)
         assert config.name == path.stem
     config = load_config({"image": "gfs2-iscsi"}, {}, catalog)
-    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", "none")
+    assert (config.fs, config.blk, config.container) == ("gfs2", "iscsi", None)
 
 
 def test_start_up_is_light() -> None:

@@ -26,7 +26,9 @@ _OPTIONS = (
     click.option("--fs", metavar="NAME", help="File system of the shared root: gfs2, …"),
     click.option("--blk", metavar="NAME", help="Block device that it lies on: iscsi, …"),
     click.option(
-        "--container", metavar="NAME", help="What the root runs in; none: its init takes over."
+        "--container",
+        metavar="NAME",
+        help="What the root runs in; none: its init takes over.  [default: lxc, if there]",
     ),
     click.option(
         "--sysroot",

@@ -27,7 +27,7 @@ def sysroot() -> None:
 @click.option("--fs", metavar="NAME", help="File system of the shared root: gfs2, …")
 @click.option("--blk", metavar="NAME", help="Block device it lies on: iscsi, …")
 @click.option(
-    "--container", metavar="NAME", default="none", show_default=True, help="What runs the root."
+    "--container", metavar="NAME", help="What runs the root.  [default: lxc; with --fs only]"
 )
 @click.option("--module", "modules", metavar="NAME", multiple=True, help="One more boot module.")
 @click.option("--every-module", is_flag=True, help="All boot modules that srbuild has.")
@@ -40,7 +40,7 @@ def create(
     directory: Path,
     fs: str | None,
     blk: str | None,
-    container: str,
+    container: str | None,
     modules: tuple[str, ...],
     every_module: bool,
     suite: str,
@@ -55,7 +55,8 @@ def create(
     mmdebstrap and kmod. A DIRECTORY that has it all already is left as it is, one that was made
     for something else is replaced, and one that srbuild didn't make is refused.
     """
-    wanted = [name for name in (fs, blk, container, *modules) if name]
+    runtime = container or ("lxc" if fs else None)
+    wanted = [name for name in (fs, blk, runtime, *modules) if name]
     packages = every_package() if every_module else module_packages(wanted)
     request = SysrootRequest(
         packages=tuple(sorted({*packages, *extra})),

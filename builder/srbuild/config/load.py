@@ -63,14 +63,15 @@ LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
 class Config:
     """What was asked.
 
-    `fs`, `blk`, `container` and `modules` are modules' names; `kernels` versions, `all` for all
-    of the sysroot's, empty for its newest; `values` options from recipe and command line, none
-    secret; `compression` a name and level; `mtime` seconds since 1970; `only_node` the one whose
-    parts are wanted, `cpu` the best level of processor to ship variants for, None for all of
-    both; `features` those that programs only suggest in their dlopen notes; `arch` Debian's name
-    of the one to take, `modaliases` the hardware to serve, None for any; `microcode` the
-    vendors of processors, None for no updates; `shared_caches` folders and URLs to take finished
-    segments from, `cache` the folder to keep them in, None for none.
+    `fs`, `blk`, `container` and `modules` are modules' names, without `container` the sysroot says
+    (runtime.py); `kernels` versions, `all` for all of the sysroot's, empty for its newest; `values`
+    options from recipe and command line, none secret; `compression` a name and level; `mtime`
+    seconds since 1970; `only_node` the one whose parts are wanted, `cpu` the best level of
+    processor to ship variants for, None for all of both; `features` those that programs only
+    suggest in their dlopen notes; `arch` Debian's name of the one to take, `modaliases` the
+    hardware to serve, None for any; `microcode` the vendors of processors, None for no updates;
+    `shared_caches` folders and URLs to take finished segments from, `cache` the folder to keep
+    them in, None for none.
     """
 
     name: str
@@ -336,8 +337,6 @@ def _chosen_modules(
                     wish.origin,
                 )
             )
-    if chosen["container"] is None and chosen["fs"] is not None:
-        chosen["container"] = "none"
     return chosen
 
 

@@ -12,18 +12,21 @@ NODES = (N1, N2, NodeSpec("n3", "52:54:00:00:00:03"))
 BOTH: Mapping[str, tuple[str, ...]] = {"n1": ("n2",), "n2": ("n1",)}
 """Who has read whose token when two nodes shared a root; see `check_shared_root`."""
 
-NONE: Mapping[str, str] = {}
+NO_TABLES: Mapping[str, str] = {}
 
 
 def cluster_text(
-    tables: str, nodes: Sequence[NodeSpec] = (N1, N2), own: Mapping[str, str] = NONE
+    tables: str,
+    nodes: Sequence[NodeSpec] = (N1, N2),
+    own: Mapping[str, str] = NO_TABLES,
+    container: str = "none",
 ) -> str:
     """A cluster file with these tables and nodes; see `node_tables`."""
-    head = f'name = "lab"\n{tables.rstrip()}\n[container]\ntype = "none"\n'
+    head = f'name = "lab"\n{tables.rstrip()}\n[container]\ntype = "{container}"\n'
     return f"{head}{node_tables(nodes, own)}"
 
 
-def node_tables(nodes: Sequence[NodeSpec] = (N1, N2), own: Mapping[str, str] = NONE) -> str:
+def node_tables(nodes: Sequence[NodeSpec] = (N1, N2), own: Mapping[str, str] = NO_TABLES) -> str:
     """The part of a cluster file that names these nodes, called n1, n2 and so on.
 
     `own` maps a node's name to tables of its own ([node.MODULE]).

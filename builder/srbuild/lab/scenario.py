@@ -17,6 +17,7 @@ from pathlib import Path
 from srbuild.errors import UsageError, VerifyError
 from srbuild.lab.lab import Inputs, Lab, Step
 from srbuild.lab.times import BootTimes, read_times
+from srbuild.plan import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class Result:
 class Scenario:
     """A named run.
 
-    `fs`, `blk`, `container` (empty for none, for what srbuild chooses by itself) and `modules`
-    say which images it is for; `server` names the boot modules that the storage server's image
-    has besides the recipe's own (images/lab-server.toml).
+    `fs`, `blk` (empty for none), `container` and `modules` say which images it is for; `server`
+    names the boot modules that the storage server's image has besides the recipe's own
+    (images/lab-server.toml).
     """
 
     name: str
@@ -71,19 +72,19 @@ class Scenario:
     server: tuple[str, ...]
     run: Callable[[Lab], None] = field(repr=False)
     modules: tuple[str, ...] = ()
-    container: str = ""
+    container: str = NONE
 
     @property
     def options(self) -> dict[str, object]:
         """What an image for it is built with, as `load_config` takes it."""
-        chosen = {"fs": self.fs, "blk": self.blk, "container": self.container}
-        named = {kind: name or None for kind, name in chosen.items()}
+        named = {"fs": self.fs or None, "blk": self.blk or None, "container": self.container}
         return {**named, "modules": self.modules}
 
     @property
     def image_name(self) -> str:
         """The file name of such an image, without `.img`: all that was chosen for it."""
-        return "-".join(filter(None, (self.fs, self.blk, self.container, *self.modules)))
+        container = "" if self.container == NONE else self.container
+        return "-".join(filter(None, (self.fs, self.blk, container, *self.modules)))
 
 
 def run_scenario(scenario: Scenario, inputs: Inputs, tell: Callable[[str], None]) -> Result:

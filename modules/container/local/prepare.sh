@@ -227,10 +227,6 @@ mounted_at() {
 
 mkdir -p "$work"
 rm -f "$work/mounts" "$work/init-words"
-if ! node=$(sr_get NODE_NAME); then
-    sr_log "this machine is no node of a cluster: nothing is kept apart"
-    exit 0
-fi
 case $SR_LOCAL_STATE_SIZE in
     '' | *[!0-9kmgKMG%]*) sr_fail "[local] state_size is '$SR_LOCAL_STATE_SIZE'" "give bytes with k, m or g, or a part in per cent: 512m, 25%" ;;
 esac
@@ -238,6 +234,13 @@ sr_host_families
 sr_log "the shared root's system:${host_families:?}"
 all_lists >"$list"
 sr_host_entries "$list" "$SR_LOCAL_ADD" "$SR_LOCAL_REMOVE" >"$work/entries"
+sed -n 's/^mask [^ ]* [^ ]* /systemd.mask=/p' "$work/entries" >"$work/words.new"
+if ! node=$(sr_get NODE_NAME); then
+    mv "$work/words.new" "$work/init-words"
+    rm -f "$work/entries" "$list"
+    sr_log "this machine is no node of a cluster: nothing is kept apart"
+    exit 0
+fi
 
 sr_hint "the node's own files are in /.srbuild/nodes/$node on the shared root; see docs/host-files.md"
 shared_own=$SR_SYSROOT/.srbuild/nodes/$node
@@ -252,11 +255,9 @@ own=$host_base
 prepare_state
 
 : >"$work/places"
-: >"$work/words.new"
 while read -r what need first name <&3; do
     case $what in
-        virtual | shared) ;;
-        mask) printf 'systemd.mask=%s\n' "$name" >>"$work/words.new" ;;
+        virtual | shared | mask) ;;
         *) place "$what" "$need" "$first" "$name" 3<&- >>"$work/places" ;;
     esac
 done 3<"$work/entries"

@@ -97,7 +97,10 @@ config_base() {
         "lxc.pty.max = 1024" \
         "lxc.cap.drop = $_base_dropped" \
         "lxc.hook.version = 1" \
+        "lxc.hook.mount = ${0%/*}/mount.sh" \
         "lxc.hook.post-stop = ${0%/*}/post-stop.sh"
+    rm -f "$lxc/keeps"
+    ! is_systemd || : >"$lxc/keeps"
     config_console
     config_map
 }
@@ -145,22 +148,19 @@ config_mounts() {
     if ! cut -f 3 "$SR_RUN/local/mounts" 2>/dev/null | grep -qx tmp; then
         [ ! -d "$SR_SYSROOT/tmp" ] || [ -L "$SR_SYSROOT/tmp" ] || entry tmpfs tmp tmpfs rw,nosuid,nodev,mode=1777
     fi
-    [ ! -f "$SR_RUN/local/mounts" ] || host_specific
 }
 
-# What hooks/lib/hostfiles.sh would mount: KIND SOURCE TARGET, tabs between.
-host_specific() {
-    _mapped=
-    [ "$SR_LXC_USER_NAMESPACE" != shifted ] || _mapped=,idmap=container
+# What hooks/lib/hostfiles.sh will mount below the root before LXC starts: KIND SOURCE TARGET, tabs
+# between. Nothing of it may lead out of the root.
+check_host_specific() {
+    [ -f "$SR_RUN/local/mounts" ] || return 0
     _tab=$(printf '\t')
     while IFS="$_tab" read -r _kind _source _target; do
         case $_target in
             '' | /* | ../* | */../* | */..) sr_fail "the list of host-specific files has the target '$_target'" ;;
         esac
         case $_kind in
-            dir | file) entry "$_source" "$_target" none "bind$_mapped" ;;
-            readonly) entry "$SR_SYSROOT/$_target" "$_target" none "bind,ro$_mapped" ;;
-            tmpfs) entry tmpfs "$_target" tmpfs "$_source" ;;
+            dir | file | readonly | tmpfs) ;;
             *) sr_fail "the list of host-specific files has the kind '$_kind', which LXC's module does not know" ;;
         esac
     done <"$SR_RUN/local/mounts"

@@ -19,6 +19,7 @@ here=${0%/*}
 
 # Idmapped mounts came with Linux 5.12, file system by file system (FS_ALLOW_IDMAP).
 check_map() {
+    _map_tab=$(printf '\t')
     [ "$SR_LXC_USER_NAMESPACE" = shifted ] || return 0
     _map_type=$(awk -v point="$SR_SYSROOT" '$2 == point { type = $3 } END { print type }' "$SR_PROC/mounts")
     case $_map_type in
@@ -28,11 +29,20 @@ check_map() {
                 "use identity; docs/containers.md has what root in the container can then do"
             ;;
     esac
+    # Of tmpfs from 6.3 on.
+    _map_kernel=$(cat "$SR_PROC/sys/kernel/osrelease")
+    _map_minor=${_map_kernel#*.}
+    [ "${_map_kernel%%.*}" -lt 6 ] || { [ "${_map_kernel%%.*}" -eq 6 ] && [ "${_map_minor%%[!0-9]*}" -lt 3 ]; } || return 0
+    if grep -qs -e '^tmpfs' -e "$_map_tab$SR_RUN/local/" "$SR_RUN/local/mounts"; then
+        sr_fail "user_namespace = shifted does not go with what this node keeps in memory: Linux $_map_kernel maps no tmpfs" \
+            "use identity, a kernel from 6.3 on, or keep it on the root: [local] state and add"
+    fi
 }
 
 [ -e "$SR_PROC/self/ns/user" ] || [ "$SR_LXC_USER_NAMESPACE" = none ] ||
     sr_fail "this kernel has no user namespaces" "use user_namespace = none, or a kernel with CONFIG_USER_NS"
 sr_newroot_check "$SR_LXC_INIT"
+check_host_specific
 check_map
 mkdir -p "$lxc/root"
 mount_cgroups

@@ -12,12 +12,19 @@ set -eu
 here=${0%/*}
 # shellcheck source=modules/container/lxc/ending.sh
 . "$here/ending.sh"
+# shellcheck source=hooks/lib/hostfiles.sh
+. "$SR_LIB/hostfiles.sh"
 
 # --- start and wait -------------------------------------------------------------------------------
 
 start() {
     ! is_running || sr_fail "the container runs already (its init is process $init)"
     rm -f "$lxc/status" "$lxc/target" "$lxc/init" "$lxc/pid" "$lxc/alive"
+    # Mounts that are made before the container's namespaces stay together in them: its root can take
+    # none of them off. Anew at every start, for what is in memory is to be empty then.
+    [ ! -e "$lxc/applied" ] || sr_hostfiles_undo "$SR_SYSROOT"
+    : >"$lxc/applied"
+    sr_hostfiles_apply "$SR_SYSROOT"
     mkfifo "$lxc/alive"
     setsid sh -eu "$0" guard </dev/null >"$lxc/out" 2>&1 &
     sr_hint "srctl logs shows what LXC said; its configuration is $config"
@@ -25,11 +32,19 @@ start() {
         end_monitor
         sr_fail "the container's init did not run within $SR_LXC_START_SECONDS s"
     }
-    if [ -f "$lxc/status" ]; then
+    if [ -f "$lxc/status" ] && ! has_run; then
         complaints
         read -r _start_status <"$lxc/status"
         sr_fail "lxc-start ended at once (status $_start_status)$(complaint)"
     fi
+}
+
+# Did the container that is over already run? lxc-start's status is 0 then, whatever ended it, or
+# that of the post-stop hook's signal.
+has_run() {
+    read -r _run_status <"$lxc/status"
+    read -r _run_target 2>/dev/null <"$lxc/target" || _run_target=
+    [ "$_run_status" = 0 ] || [ "$_run_target" = reboot ]
 }
 
 complaints() {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from srbuild.lab.cluster import N1, N2, NONE, cluster_text
+from srbuild.lab.cluster import N1, N2, NO_TABLES, cluster_text
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
@@ -13,6 +13,7 @@ from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
 from srbuild.paths import HostPath
+from srbuild.plan import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Block:
     cluster: str = ""
     storage: Callable[[Lab, FileSystem], Storage] | None = None
     tables: str = ""
-    own: Mapping[str, str] = field(default_factory=lambda: NONE)
+    own: Mapping[str, str] = field(default_factory=lambda: NO_TABLES)
     modules: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
     late: Late | None = None
@@ -155,10 +156,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file system on a block device."""
+    """A file system on a block device, and what runs the root that is on it."""
 
     fs: FileSystem
     block: Block
+    container: str = NONE
 
     @property
     def name(self) -> str:
@@ -171,7 +173,7 @@ class Row:
         """The cluster file, `more` tables in it."""
         block = f'[block]\ntype = "{self.block.name}"\n{self.block.table}'
         tables = f"{self.block.tables}{block}{self.fs.tables(terms)}{more}"
-        return cluster_text(tables, nodes, self.block.own)
+        return cluster_text(tables, nodes, self.block.own, self.container)
 
     def serve(self, lab: Lab) -> Storage:
         """Have its root, for this run."""
@@ -194,4 +196,5 @@ class Row:
             (f"lab-{self.fs.tools}", *server, *self.block.server),
             run,
             (*self.block.modules, *modules),
+            self.container,
         )

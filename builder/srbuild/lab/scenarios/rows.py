@@ -6,10 +6,11 @@ What is special to a file system or a block device is in a file of its own besid
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from srbuild.lab.rows.blocks import BLOCKS, DRBD, SCSI
-from srbuild.lab.rows.filesystems import FILE_SYSTEMS
+from srbuild.lab.rows.blocks import BLOCKS, DRBD, ISCSI, SCSI
+from srbuild.lab.rows.filesystems import FILE_SYSTEMS, GFS2
 from srbuild.lab.rows.row import Row
 from srbuild.lab.rows.situations import (
     disk_late,
@@ -23,6 +24,8 @@ from srbuild.lab.rows.situations import (
 from srbuild.lab.scenario import Scenario
 
 ROWS = tuple(Row(fs, block) for block in BLOCKS for fs in FILE_SYSTEMS)
+# What the README builds: the root in the container that srbuild chooses.
+MAIN = Row(GFS2, ISCSI)
 LOSSES = (
     ("-link-short", "n2's link is lost for a while: nobody is fenced", link_short),
     ("-link-long", "n2's link is lost for good: n2 alone is off, n1 goes on", link_long),
@@ -34,7 +37,8 @@ def scenarios(row: Row) -> Iterator[Scenario]:
     """All that may happen to a row."""
     if row.block is not DRBD:  # whose two disks are compared, too
         summary = f"two nodes share one {row.fs.name} root by {row.block.name} and leave it clean"
-        yield row.scenario("", summary, partial(two_nodes, row=row))
+        pair = replace(row, container="lxc") if row == MAIN else row
+        yield pair.scenario("", summary, partial(two_nodes, row=pair))
     if row.block.late:
         run = partial(server_late, row=row, late=row.block.late)
         yield row.scenario("-target-late", "the storage is down at boot and back 20 s later", run)
