@@ -35,3 +35,12 @@ def test_debian_on_gfs2_does_not_break_out(boot: Boot) -> None:
     found = cast("dict[str, str]", boot("lxc-gfs2-debian").proof["break-out"])
     assert {name for name, how in found.items() if how == "allowed"} <= {"fresh-proc"}
     assert found["open-disk"] == found["mknod"] == found["modprobe"] == "refused"
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("fs", ["gfs2", "ocfs2", "nfs", "glusterfs"])
+def test_two_debians_on_one_root_are_two_hosts(boot: Boot, fs: str) -> None:
+    proof = boot(f"lxc-{fs}-debian-pair").proof
+    told = cast("dict[str, dict[str, str]]", proof["told"])
+    assert told["n1"]["id"] != told["n2"]["id"]
+    assert "own n2 etc/adjtime 0.0 0 0.0,n2," in cast("tuple[str, ...]", proof["own"])
