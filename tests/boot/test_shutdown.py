@@ -23,3 +23,15 @@ def test_a_shutdown_ends_within_its_limit(
     boot: Callable[[str], Result], fs: str, what: str
 ) -> None:
     boot(f"shutdown-{fs}-{what}")
+
+
+@pytest.mark.matrix
+def test_a_daemon_that_takes_no_signal_is_killed(boot: Callable[[str], Result]) -> None:
+    proof = boot("shutdown-gfs2-deaf").proof
+    assert proof["fsck"] == 0
+
+
+@pytest.mark.matrix
+def test_a_process_that_cannot_be_killed_is_left_behind(boot: Callable[[str], Result]) -> None:
+    said = "\n".join(map(str, boot("shutdown-lxc-unkillable").proof["shutdown"]))
+    assert "stopping the container: no end after" in said

@@ -144,7 +144,7 @@ def debs() -> list[bytes]:
     return [
         _ar(("control.tar.xz", xz(control)), ("data.tar.xz", xz(data))),
         _ar(("control.tar.zst", zst(control)), ("data.tar.zst", zst(data))),
-        _ar(("control.tar.gz", gzip.compress(control)), ("data.tar", data)),
+        _ar(("control.tar.gz", gzip.compress(control, mtime=0)), ("data.tar", data)),
     ]
 
 

@@ -160,8 +160,8 @@ FILE, DIR, LINK = 0o100644, 0o040755, 0o120777
         (archive(("a", DIR, b""), ("a/../b", FILE, b"")), "no plain name"),
         (b"", "no segment"),
         (b"junk", "junk at offset 0"),
-        (gzip.compress(b"no archive"), "offset 0"),
-        (gzip.compress(archive(("a", FILE, b"x" * 99))[:150]), "offset 0"),
+        (gzip.compress(b"no archive", mtime=0), "offset 0"),
+        (gzip.compress(archive(("a", FILE, b"x" * 99))[:150], mtime=0), "offset 0"),
     ],
 )
 def test_structures_that_the_kernel_loses_files_of(tmp_path: Path, image: bytes, what: str) -> None:

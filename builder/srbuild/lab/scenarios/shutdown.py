@@ -1,4 +1,8 @@
-"""Shutdowns that nothing holds: all well, the storage's server dead, the network gone."""
+"""Shutdowns that nothing holds.
+
+All well, the storage's server dead, the network gone, a process that can't be killed, one that will
+not end.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,16 @@ from functools import partial
 from srbuild.lab.cluster import N1
 from srbuild.lab.console import console_text
 from srbuild.lab.disk import DiskSpec
-from srbuild.lab.lab import Lab
+from srbuild.lab.lab import MAKER, Lab
 from srbuild.lab.proof import check_shared_root, read_shared_root
-from srbuild.lab.qemu import Ending, Vm
+from srbuild.lab.qemu import Disk, Ending, Vm
 from srbuild.lab.rows.blocks import ISCSI
 from srbuild.lab.rows.filesystems import GFS2
 from srbuild.lab.rows.row import Row
 from srbuild.lab.rows.situations import ALONE
 from srbuild.lab.scenario import Scenario
-from srbuild.lab.scenarios import nfs
+from srbuild.lab.scenarios import local_scsi, nfs
+from srbuild.lab.scenarios.lxc import await_ct, in_lxc
 from srbuild.lab.server import Agent
 
 LIMIT = 60  # seconds that the user gives to the whole shutdown
@@ -57,8 +62,7 @@ def _leave(lab: Lab, node: Vm, agent: Agent, verb: str) -> Ending:
         agent.require("leave", verb, seconds=lab.left(60))
         ending = node.wait_end(lab.left(LIMIT + SLACK))
     lab.proof["seconds to the end"] = round(time.monotonic() - begin, 1)
-    words = re.findall(r"\[ *[0-9.]+\] srbuild: (?:cleanup|guard): .*", console_text(node))
-    lab.proof["shutdown"] = words
+    lab.proof["shutdown"] = said_at_the_end(node)
     lab.expect(ending is not Ending.PANIC, f"an orderly end, but a {ending.value}")
     return ending
 
@@ -92,6 +96,44 @@ def network_gone(lab: Lab, fs: str, root: str = "") -> None:
     lab.expect(found == lab.tokens["n1"], f"the token of n1 on the disk, but there is {found!r}")
 
 
+def deaf(lab: Lab, fs: str) -> None:
+    """A daemon on the root takes no SIGTERM and writes on: it is killed, the root left clean."""
+    node, agent, server = _hold(lab, fs, "")
+    agent.require("stay-deaf")
+    ending = _leave(lab, node, agent, "poweroff")
+    lab.expect(ending is Ending.POWER_OFF, f"power off, but it {node.fate()}")
+    check_shared_root(lab, server, _check(fs), {"n1": ()})
+
+
+def unkillable(lab: Lab) -> None:
+    """A process of the container waits for the disk and can't be killed; nor can the container."""
+    path = lab.own_disk("root", lab.disk(local_scsi.disk_spec()))
+    cluster = in_lxc(local_scsi.cluster_file())
+    with lab.step("n1 boots into its container"):
+        extra = f"rd.srb.shutdown_limit={LIMIT}"
+        node, agent = lab.manage(N1, cluster, (), extra, (local_scsi.one(path),))
+        agent.wait_ready(lab.left(BOOT))
+        await_ct(lab, agent, 1)
+        node.wait_text("lab: n1 left its token", lab.left(60))
+    with lab.step("the root takes no writes any more, and a process waits for one"):
+        agent.require("freeze", "/sysroot")
+        state = agent.require("in-ct", "wait-for-disk", seconds=lab.left(60))
+        lab.expect(state == ("D",), f"a process in the state D, but: {state}")
+    begin = time.monotonic()
+    with lab.step("n1 is told to power off"):
+        agent.require("srctl", "node", "poweroff", seconds=lab.left(30))
+        ending = node.wait_end(lab.left(LIMIT + SLACK))
+    lab.proof["seconds to the end"] = round(time.monotonic() - begin, 1)
+    lab.proof["shutdown"] = said_at_the_end(node)
+    lab.expect(ending is Ending.POWER_OFF, f"power off, but it {node.fate()}")
+    check_shared_root(lab, lab.server(MAKER, Disk(path)), "check-local", {"n1": ()})
+
+
+def said_at_the_end(node: Vm) -> list[str]:
+    """What the shutdown said on the console."""
+    return re.findall(r"\[ *[0-9.]+\] srbuild: (?:cleanup|guard): .*", console_text(node))
+
+
 def _scenario(name: str, summary: str, run: Callable[[Lab], None], fs: str) -> Scenario:
     if fs == "nfs":
         return Scenario(name, summary, "nfs", "", ("lab-export", "nfs-server"), run)
@@ -112,6 +154,22 @@ def _scenarios(fs: str) -> tuple[Scenario, ...]:
 SCENARIOS = (
     *_scenarios("nfs"),
     *_scenarios("gfs2"),
+    _scenario(
+        "shutdown-gfs2-deaf",
+        "a daemon that takes no SIGTERM does not hold a shutdown (root on gfs2)",
+        partial(deaf, fs="gfs2"),
+        "gfs2",
+    ),
+    Scenario(
+        "shutdown-lxc-unkillable",
+        "a container's process in state D does not hold a shutdown",
+        "ext4",
+        "scsi",
+        ("lab-local",),
+        unkillable,
+        ("lab",),
+        "lxc",
+    ),
     _scenario(
         "gfs2-systemd",
         "Debian with systemd boots from GFS2, powers off and leaves it clean",
