@@ -30,6 +30,10 @@ def archive(*records: tuple[str, int, bytes], nlink: int = 1) -> bytes:
     return bytes(out)
 
 
+def gzipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
 def look(image: Path, *verb: str) -> tuple[int, str]:
     """Status and output of a verb, run with little memory; never a traceback or a raw escape."""
 
@@ -130,7 +134,7 @@ def test_links_that_multiply_are_not_followed_for_ever(tmp_path: Path) -> None:
          r"/\x1b[2J: twice"),
         (archive(("../../etc/passwd", FILE, b"")), "no plain name"),
         (archive(("d/f", FILE, b"")), "directory does not stand before it"),
-        (gzip.compress(gzip.compress(archive(("f", FILE, b"")), mtime=0), mtime=0), "compressed twice"),
+        (gzipped(gzipped(archive(("f", FILE, b"")))), "compressed twice"),
         (zstandard.ZstdCompressor().compress(archive(("f", FILE, b"a" * 999)))[:-9], "offset 0"),
         (pack_header(Header(b"f", FILE, 0xFFFFFFFF)) + b"short", "offset"),
     ],
