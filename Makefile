@@ -41,7 +41,7 @@ image: build/.image-packages $(VENV)/.complete ## Build build/FS-BLK.img: FS=gfs
 
 test: build/.test-packages $(VENV)/.complete ## Run all tests but the full matrix, [WORKERS=3] at once
 	@$(SRBUILD) sysroot create $(SYSROOT) --every-module
-	@$(PYTEST) -q -m 'not matrix' -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(PYTEST) -q -m 'not matrix' -n $(WORKERS) --no-loadscope-reorder
 
 lint: build/.lint-packages $(VENV)/.complete ## Check the sources without running them
 	@$(PYTEST) -q tests/unit/test_project.py tests/shell/test_lint.py
