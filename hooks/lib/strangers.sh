@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # The processes that are not the bootstrap's: a distribution's that took the machine over, or a
-# container's. They are known by their root file system, which is another one.
+# container's. They are known by their root file system, which is another one. pivot_root(2) gives
+# those that had the old root the new one; what is left of them is their program below /oldroot.
 
 # Print the number (major:minor) of the root file system in each of the mountinfo files $@, of a
 # process with this bootstrap as its root the bootstrap's. The first line for / is a process' own
@@ -17,15 +18,37 @@ _sr_roots() {
         }'
 }
 
-# sr_strangers: print the process ids of those whose root is another file system than ours and that
-# did not ask to be spared by an '@' in front. Kernel threads have no command line.
+# Print the ids of the processes whose root is another file system than ours.
+_sr_of_other_roots() {
+    _roots_own=$(_sr_roots "$SR_PROC/self/mountinfo")
+    _sr_roots "$SR_PROC"/[0-9]*/mountinfo | awk -v own="${_roots_own##* }" '
+        $2 != own {
+            sub(/\/mountinfo$/, "", $1)
+            sub(/.*\//, "", $1)
+            print $1
+        }'
+}
+
+# Print the ids of the processes that run a program below the directory $1. Reads links of /proc
+# alone: no file system needs to answer.
+_sr_programs_below() {
+    # 'NAME' -> 'PROGRAM'
+    stat -c %N "$SR_PROC"/[0-9]*/exe 2>/dev/null |
+        awk -v top="$1/" '
+            (at = index($0, " -> ")) && index(substr($0, at + 5), top) == 1 {
+                pid = substr($0, 1, at - 6) # without /exe and the quote
+                sub(/.*\//, "", pid)
+                print pid
+            }'
+}
+
+# sr_strangers: print the process ids of those that did not ask to be spared by an '@' in front.
+# Kernel threads have no command line.
 sr_strangers() {
-    _strangers_own=$(_sr_roots "$SR_PROC/self/mountinfo")
-    _strangers_own=${_strangers_own##* }
-    _sr_roots "$SR_PROC"/[0-9]*/mountinfo | while read -r _strangers_file _strangers_root; do
-        [ "$_strangers_root" != "$_strangers_own" ] || continue
-        _strangers_pid=${_strangers_file%/mountinfo}
-        _strangers_pid=${_strangers_pid##*/}
+    {
+        _sr_of_other_roots
+        _sr_programs_below "${SR_ROOT-}/oldroot"
+    } | sort -un | while read -r _strangers_pid; do
         case $_strangers_pid in
             1 | "$$") continue ;;
         esac

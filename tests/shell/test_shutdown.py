@@ -253,6 +253,20 @@ def test_strangers_are_known_by_their_root(machine: Machine) -> None:
     assert (found.returncode, found.stdout.split()) == (0, ["99999997"])
 
 
+def test_strangers_are_known_by_their_program_once_they_have_our_root(machine: Machine) -> None:
+    """As pivot_root leaves them."""
+    machine.write("proc/self/mountinfo", ROOT)
+    programs = {
+        1: "/oldroot/sbin/init", 7: "/oldroot/usr/bin/a -> b", 8: "/usr/sbin/iscsid",
+        9: "/oldroot/bin/spared", 10: "/oldrooted/bin/x", 11: "/oldroot/bin/gone (deleted)",
+    }  # fmt: skip
+    for pid, program in programs.items():
+        process(machine, pid, "0:2", "@spared" if pid == 9 else "word")
+        (machine.root / f"proc/{pid}/exe").symlink_to(f"{machine.root}{program}")
+    found = machine.lib('. "$SR_LIB/strangers.sh"\nsr_strangers')
+    assert found.stdout.split() == ["7", "11"]
+
+
 def test_strangers_that_ignore_sigterm_are_killed(machine: Machine) -> None:
     machine.write("proc/self/mountinfo", ROOT)
     process(machine, 99999997, "0:40", "/usr/sbin/sshd\0")
