@@ -34,8 +34,8 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|mount|automount|target
 class HostEntry:
     """An entry of the list: a path, or of the kind `mask` a systemd unit.
 
-    `where` are the words that must all hold for the system on the root. With `must` a boot that
-    can't keep the path apart fails. `first` says what a node begins with.
+    `where` are the words that must all hold for the system on the root. With `must` (in the list
+    also `make`) a boot that can't keep the path apart fails. `first` says what a node begins with.
     """
 
     name: str
@@ -99,7 +99,7 @@ def _entry(line: str) -> HostEntry:
     known = [
         ("WHAT", [what], get_args(What)),
         ("WHERE", places, get_args(Where)),
-        ("NEED", [need], ("must", "may")),
+        ("NEED", [need], ("must", "make", "may")),
         ("FIRST", [first], get_args(First)),
     ]
     for column, given, allowed in known:
@@ -114,7 +114,7 @@ def _entry(line: str) -> HostEntry:
         name,
         cast("What", what),
         cast("tuple[Where, ...]", tuple(places)),
-        need == "must",
+        need != "may",
         cast("First", first),
         meaning.rstrip(),
     )

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Which paths of the shared root belong to one node: the default list (hostfiles.list of the module
-# `local`) and those of other modules, what the cluster file adds and removes, and which of it
-# concerns the system that is there. builder/srbuild/hostfiles.py reads the same list.
+# `local`) and those of other modules, the shared root's own list, what the cluster file adds and
+# removes, and which of it concerns the system that is there. builder/srbuild/hostfiles.py reads the
+# same lists; `srbuild local` writes that of the shared root.
 
 # sr_host_families: set $host_families to the words of the list's column WHERE that hold for the
 # root, with blanks around: by its os-release, and by what is there. A distribution that is none
@@ -29,6 +30,52 @@ sr_host_families() {
     host_families="$host_families $_families_init "
 }
 
+# sr_host_site DEFAULTS: print the list of this root: the entries of its own, /.srbuild/list, and
+# those of the file DEFAULTS whose names it does not have. Fails for a list that is no such file.
+sr_host_site() {
+    _site_list=$SR_SYSROOT/.srbuild/list
+    if ! _site_real=$(sr_resolve /.srbuild/list) && [ ! -L "$_site_list" ]; then
+        cat "$1"
+        return
+    fi
+    [ "$_site_real" = /.srbuild/list ] && [ -f "$_site_list" ] ||
+        sr_fail "/.srbuild/list on the shared root is a link or no file" "put the list in its place, or remove it"
+    [ "$(head -c 65537 "$_site_list" | wc -c)" -le 65536 ] ||
+        sr_fail "/.srbuild/list on the shared root is longer than 64 KiB" "name directories, not their files"
+    if ! _site_text=$(LC_ALL=C awk -v own="$_site_list" "$_sr_host_site_awk" "$_site_list" "$1"); then
+        sr_fail "/.srbuild/list on the shared root, $_site_text" "srbuild local check tells all that is wrong with it"
+    fi
+    printf '%s\n' "$_site_text"
+}
+
+_sr_host_site_awk='
+    function refuse(text) {
+        print "line " FNR ": " text
+        failed = 1
+        exit 1
+    }
+    FILENAME == own && ($0 ~ /^[ \t]*(#|$)/) { next }
+    FILENAME == own {
+        if ($0 ~ /[\001-\010\013-\037\177]/) refuse("control characters")
+        if (NF < 6) refuse(NF " columns of 6")
+        if ($1 !~ /^(\/[^\/]+)+$/ || ($1 "/") ~ /\/\.\.?\//) refuse($1 " is no absolute path")
+        if ($1 ~ /[*?].*\//) refuse($1 ": only the last name may hold * or ?")
+        if (($1 "/") ~ /^\/(proc|sys|dev|run|\.srbuild)\//) refuse($1 " cannot be one node\047s own")
+        if ($2 !~ /^(dir|state|file|tmpfs|readonly|shared)$/) refuse($2 " is no kind")
+        if ($3 != "any") refuse("WHERE is " $3 ", not any")
+        if ($4 !~ /^(must|make|may)$/) refuse($4 " is no NEED")
+        if ($5 !~ /^(shared|tree|empty|none)$/) refuse($5 " is no FIRST")
+        if ($1 in names) refuse($1 " is there twice")
+        names[$1] = 1
+        lines[++count] = $0
+        next
+    }
+    !($1 in names) { lines[++count] = $0 }
+    END {
+        if (failed) exit 1
+        for (i = 1; i <= count; i++) print lines[i]
+    }'
+
 # Do the words of $1, with + between, all hold?
 _sr_host_concerns() {
     _concerns_rest=$1+
@@ -45,7 +92,7 @@ _sr_host_concerns() {
 
 # sr_host_entries LIST ADD REMOVE: print WHAT, NEED, FIRST and NAME of every entry that concerns
 # the root, with blanks between; ADD and REMOVE are words. An entry that is added takes the place
-# of the list's; its NEED is `make` where it says what to make of a path that is not there. Fails for an entry that is none and for a removal of what is not there.
+# of the list's. Fails for an entry that is none and for a removal of what is not there.
 sr_host_entries() {
     _entries_known=' '
     _entries_added=' '

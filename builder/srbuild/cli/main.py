@@ -26,6 +26,7 @@ VERBS = {
     "sysroot": ("srbuild.cli.sysroot", "sysroot"),
     "modules": ("srbuild.cli.modules", "modules"),
     "hardware": ("srbuild.cli.hardware", "hardware"),
+    "local": ("srbuild.cli.local", "local"),
     "test": ("srbuild.cli.test", "test"),
 }
 DEFAULT_VERB = "build"

@@ -55,6 +55,12 @@ place() {
     while IFS= read -r place_name <&4; do
         sr_host_resolve "$place_name"
         case ${host_class:?} in
+            found | missing)
+                case $1 in
+                    shared) place_shared "$@" ;;
+                    *) "place_$host_class" "$@" ;;
+                esac
+                ;;
             virtual)
                 [ "${host_links:?}" = 0 ] || sr_log "$place_name leads to $host_path, which is this boot's own: left alone"
                 ;;
@@ -64,9 +70,7 @@ place() {
                 [ "$host_links" = 0 ] ||
                     refuse "$2" "$place_name is a link to $host_path, which is not there" "make that directory, or correct the link"
                 ;;
-            missing) place_missing "$@" ;;
             own) [ -z "$host_path" ] || place_own "$@" ;;
-            found) place_found "$@" ;;
         esac
     done 4<"$work/matches"
 }
@@ -101,6 +105,38 @@ place_missing() {
     sr_log "$host_path was not on the shared root: made as an empty mount point"
     place_found "$1" "$2" "$3"
 }
+
+# What all nodes share though it is below a directory of each node's own lies in /.srbuild/shared.
+place_shared() {
+    place_shared=/.srbuild/shared$host_path
+    [ -e "$SR_SYSROOT$place_shared" ] || [ -L "$SR_SYSROOT$place_shared" ] || return 0
+    place_real=$(sr_resolve "$place_shared") && [ "$place_real" = "$place_shared" ] ||
+        sr_fail "$place_shared is a link, which is not followed" "put a directory or a file in its place"
+    if [ -d "$SR_SYSROOT$place_shared" ]; then
+        place_type=dir
+    elif [ -f "$SR_SYSROOT$place_shared" ]; then
+        place_type='file'
+    else
+        sr_fail "$place_shared is neither a file nor a directory" "put one in its place"
+    fi
+    printf '0\t%s\tshared\t%s\t%s\t%s\n' "$place_type" "$2" "$3" "$host_path"
+}
+
+# shared_point BASE PATH TYPE: see to it that a TYPE, dir or file, can be mounted on PATH below BASE.
+shared_point() (
+    point_name=${2##*/}
+    sr_host_enter "$1" "${2%/*}"
+    if [ ! -e "./$point_name" ] && [ "$3" = dir ]; then
+        mkdir "./$point_name" 2>/dev/null || :
+    elif [ ! -e "./$point_name" ]; then
+        (set -C && : >"./$point_name") 2>/dev/null || :
+    fi
+    [ ! -L "./$point_name" ] || sr_fail "$1$2 is a link, which is not followed" "put a $3 in its place"
+    case $3 in
+        dir) [ -d "./$point_name" ] ;;
+        *) [ -f "./$point_name" ] ;;
+    esac || sr_fail "$1$2 is no $3 that the shared one could be mounted on" "put one in its place"
+)
 
 place_own() {
     place_type='file'
@@ -146,7 +182,7 @@ source_of() {
 # For each place in the order of the paths: what is below a directory of the node's own is the
 # node's own with it.
 mounts() {
-    outer=/
+    outer=/ inner=/
     while IFS=$tab read -r far type what need first path <&5; do
         case $path in
             "$last") continue ;;
@@ -157,20 +193,32 @@ mounts() {
             continue
         fi
         case $path/ in
-            "$outer"/*)
-                [ "$what" = tmpfs ] || continue
-                (sr_host_enter "$outer_source" "${path#"$outer"}") || exit 1
+            "$inner"/*)
+                sr_fail "$path is to be kept apart, but $inner, which holds it, is shared: srbuild local share" \
+                    "take one of the two off the list: srbuild local remove"
                 ;;
+            "$outer"/*)
+                case $what in
+                    tmpfs) (sr_host_enter "$outer_source" "${path#"$outer"}") || exit 1 ;;
+                    shared) shared_point "$outer_source" "${path#"$outer"}" "$type" || exit 1 ;;
+                    *) continue ;;
+                esac
+                ;;
+            *) [ "$what" != shared ] || shared_point "$SR_SYSROOT" "$path" "$type" || exit 1 ;;
         esac
         case $what in
             tmpfs) printf 'tmpfs\tmode=%s,nosuid,nodev\t%s\n' "$(stat -c %a "$SR_SYSROOT$path")" "${path#/}" ;;
             readonly) printf 'readonly\t-\t%s\n' "${path#/}" ;;
+            shared)
+                printf '%s\t%s\t%s\n' "$type" "$SR_SYSROOT/.srbuild/shared$path" "${path#/}"
+                inner=$path
+                ;;
             *)
                 source_of "$type" "$what" "$first" "$path" "$path" 5<&-
                 printf '%s\t%s\t%s\n' "$type" "$source" "${path#/}"
                 ;;
         esac
-        if [ "$type" = dir ] && [ "$what" != readonly ]; then
+        if [ "$type" = dir ] && [ "$what" != readonly ] && [ "$what" != shared ]; then
             outer=$path outer_source=$source
         fi
     done 5<"$work/sorted"
@@ -232,12 +280,13 @@ case $SR_LOCAL_STATE_SIZE in
 esac
 sr_host_families
 sr_log "the shared root's system:${host_families:?}"
-all_lists >"$list"
+all_lists >"$list.default"
+sr_host_site "$list.default" >"$list"
 sr_host_entries "$list" "$SR_LOCAL_ADD" "$SR_LOCAL_REMOVE" >"$work/entries"
 sed -n 's/^mask [^ ]* [^ ]* /systemd.mask=/p' "$work/entries" >"$work/words.new"
 if ! node=$(sr_get NODE_NAME); then
     mv "$work/words.new" "$work/init-words"
-    rm -f "$work/entries" "$list"
+    rm -f "$work/entries" "$list" "$list.default"
     sr_log "this machine is no node of a cluster: nothing is kept apart"
     exit 0
 fi
@@ -257,7 +306,7 @@ prepare_state
 : >"$work/places"
 while read -r what need first name <&3; do
     case $what in
-        virtual | shared | mask) ;;
+        virtual | mask) ;;
         *) place "$what" "$need" "$first" "$name" 3<&- >>"$work/places" ;;
     esac
 done 3<"$work/entries"
@@ -274,5 +323,5 @@ tr / '\1' <"$work/places" | LC_ALL=C sort -s -t "$tab" -k 6 | tr '\1' / >"$work/
 } >"$work/mounts.new"
 mv "$work/words.new" "$work/init-words"
 mv "$work/mounts.new" "$work/mounts"
-rm -f "$work/places" "$work/sorted" "$work/matches" "$work/entries" "$list"
+rm -f "$work/places" "$work/sorted" "$work/matches" "$work/entries" "$list" "$list.default"
 sr_log "$(wc -l <"$work/mounts") paths are $node's own"
