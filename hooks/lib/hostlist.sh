@@ -38,17 +38,20 @@ sr_host_site() {
         cat "$1"
         return
     fi
-    [ "$_site_real" = /.srbuild/list ] && [ -f "$_site_list" ] ||
+    if [ "$_site_real" != /.srbuild/list ] || [ ! -f "$_site_list" ]; then
         sr_fail "/.srbuild/list on the shared root is a link or no file" "put the list in its place, or remove it"
+    fi
     [ "$(head -c 65537 "$_site_list" | wc -c)" -le 65536 ] ||
         sr_fail "/.srbuild/list on the shared root is longer than 64 KiB" "name directories, not their files"
-    if ! _site_text=$(LC_ALL=C awk -v own="$_site_list" "$_sr_host_site_awk" "$_site_list" "$1"); then
+    if ! _site_text=$(_sr_host_site_lines "$1"); then
         sr_fail "/.srbuild/list on the shared root, $_site_text" "srbuild local check tells all that is wrong with it"
     fi
     printf '%s\n' "$_site_text"
 }
 
-_sr_host_site_awk='
+# Print the entries, or what is wrong with the first that is none.
+_sr_host_site_lines() {
+    LC_ALL=C awk -v own="$_site_list" '
     function refuse(text) {
         print "line " FNR ": " text
         failed = 1
@@ -74,7 +77,8 @@ _sr_host_site_awk='
     END {
         if (failed) exit 1
         for (i = 1; i <= count; i++) print lines[i]
-    }'
+    }' "$_site_list" "$1"
+}
 
 # Do the words of $1, with + between, all hold?
 _sr_host_concerns() {

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from srbuild.errors import ConfigError
+from srbuild.host.confined import Tree
+from srbuild.local.layout import site_entries, site_text
+from support.localroot import call
 from support.sharedroot import APPLY, PREPARE, Node, can_mount, debian, ok
 from support.shells import Machine
 
@@ -99,6 +105,8 @@ def test_what_is_no_list_stops_the_boot(node: Node, line: str, said: str) -> Non
     assert node.prepare().returncode
     assert f"{said}" in node.why()
     assert "/.srbuild/list on the shared root" in node.why()
+    with pytest.raises(ConfigError):
+        site_entries(site_text(Tree(node.root)))
 
 
 @pytest.mark.parametrize("target", ["../etc/hostname", "/nowhere"])
@@ -119,3 +127,34 @@ def test_a_shared_path_that_is_a_link_is_not_followed(node: Node) -> None:
     site(node, "/var/log/audit shared any may none one audit log")
     assert node.prepare().returncode
     assert "/.srbuild/shared/var/log/audit is a link, which is not followed" in node.why()
+
+
+def test_the_boot_takes_what_the_command_has_prepared(node: Node) -> None:
+    node.write("srv/app/conf", "shared\n")
+    node.write("var/log/audit/first", "both\n")
+    root = node.root
+    call(root, "init")
+    call(root, "add", "/srv/app")
+    call(root, "add", "/srv/new", "--kind", "file")
+    call(root, "share", "/var/log/audit")
+    call(root, "remove", "/var/cache")
+    ok(node.peer("n2", 2).go(PREPARE + APPLY))
+    call(root, "add-node", "n1")
+    (node.own / "srv/app/conf").write_text("n1's\n")
+    machine_id = (node.own / "etc/machine-id").read_text()
+    write = 'cd "$SR_SYSROOT"; cat srv/app/conf var/log/audit/first etc/machine-id etc/hostname\n'
+    said = node.go(PREPARE + APPLY + write)
+    assert ok(said) == f"n1's\nboth\n{machine_id}n1\n"
+    made = {line for line in said.stderr.splitlines() if "made for this node" in line}
+    assert not any(name in line for line in made for name in ("/srv/app", "hostname", "var/log"))
+    assert "var/cache" not in node.targets
+    assert "srv/new" in node.targets
+    call(root, "check")
+    made_by_boot = {path for path in files(root, "n2") if not path.startswith("etc/adjtime")}
+    assert made_by_boot - files(root, "n1") <= {"srv/new", "var/lib/systemd/random-seed"}
+    assert files(root, "n1") <= files(root, "n2")
+
+
+def files(root: Path, name: str) -> set[str]:
+    own = root / ".srbuild/nodes" / name
+    return {str(path.relative_to(own)) for path in own.rglob("*")} - {".new"}

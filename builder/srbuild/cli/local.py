@@ -309,3 +309,38 @@ def diff(root: Path, node: str, other: str, as_json: bool) -> None:
         return
     for one in found:
         click.echo(shown(f"{one.path}: {f'only {one.only}' if one.only else ', '.join(one.how)}"))
+
+
+@local.command()
+@_root
+@click.option(
+    "--node", "given", multiple=True, metavar="ID=NAME", help="What OSR's node ID is called."
+)
+@click.option("--yes", "is_sure", is_flag=True, help="All nodes are down: do it.")
+@_breaks
+def convert(root: Path, given: tuple[str, ...], is_sure: bool, take_over: bool) -> None:
+    r"""Bring OSR's tree of CDSLs, by its inventory, into this layout.
+
+    \b
+      srbuild local convert --root /mnt --node 1=n1 --node 2=n2        what would be done
+      srbuild local convert --root /mnt --node 1=n1 --node 2=n2 --yes  do it
+
+    While it copies, OSR's tree stays as it is, and in the end it is kept in /.srbuild/kept.
+    """
+    from srbuild.errors import UsageError
+    from srbuild.local.osr import plan_convert
+
+    pairs = [word.partition("=") for word in given]
+    names = {number: name for number, _, name in pairs}
+    if len(names) < len(pairs) or not all(n.isdigit() and name for n, name in names.items()):
+        raise UsageError("--node takes a number and a name, each number once", "--node 1=n1")
+    wish = _wish()
+    if is_sure:
+        _run(root, "convert", lambda t: plan_convert(t, wish, names), take_over=take_over)
+        return
+    with _tree(root) as tree:
+        plan = plan_convert(tree, wish, names)
+    for step in plan.steps:
+        source = f"{step.source} to " if step.source else ""
+        click.echo(shown(f"{step.do:5} {source}{step.at}"))
+    click.echo("nothing was changed: add --yes once all nodes are down")

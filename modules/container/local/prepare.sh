@@ -108,16 +108,17 @@ place_missing() {
 
 # What all nodes share though it is below a directory of each node's own lies in /.srbuild/shared.
 place_shared() {
-    place_shared=/.srbuild/shared$host_path
-    [ -e "$SR_SYSROOT$place_shared" ] || [ -L "$SR_SYSROOT$place_shared" ] || return 0
-    place_real=$(sr_resolve "$place_shared") && [ "$place_real" = "$place_shared" ] ||
-        sr_fail "$place_shared is a link, which is not followed" "put a directory or a file in its place"
-    if [ -d "$SR_SYSROOT$place_shared" ]; then
+    place_common=/.srbuild/shared$host_path
+    [ -e "$SR_SYSROOT$place_common" ] || [ -L "$SR_SYSROOT$place_common" ] || return 0
+    place_real=$(sr_resolve "$place_common") || place_real=
+    [ "$place_real" = "$place_common" ] ||
+        sr_fail "$place_common is a link, which is not followed" "put a directory or a file in its place"
+    if [ -d "$SR_SYSROOT$place_common" ]; then
         place_type=dir
-    elif [ -f "$SR_SYSROOT$place_shared" ]; then
+    elif [ -f "$SR_SYSROOT$place_common" ]; then
         place_type='file'
     else
-        sr_fail "$place_shared is neither a file nor a directory" "put one in its place"
+        sr_fail "$place_common is neither a file nor a directory" "put one in its place"
     fi
     printf '0\t%s\tshared\t%s\t%s\t%s\n' "$place_type" "$2" "$3" "$host_path"
 }
