@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from srbuild.errors import ConflictError, MissingInputError, SrbuildError
+from srbuild.host.rawview import open_raw
 from srbuild.paths import HostPath
 
 Kind: TypeAlias = Literal["dir", "file", "link", "other"]
@@ -46,12 +47,15 @@ def _ignore(_: str) -> None:
 
 
 class Tree:
-    """The tree at `root`. `before` is called with a word before each change that is made."""
+    """The tree at `root`, without what is mounted below it.
+
+    `before` is called with a word before each change that is made.
+    """
 
     def __init__(self, root: HostPath, before: Callable[[str], None] = _ignore) -> None:
         """Open it; MissingInputError when it is no directory."""
         try:
-            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = open_raw(root)
         except OSError as error:
             raise MissingInputError(
                 f"no shared root at {root}: {error.strerror}", hint="mount it, and name that place"
