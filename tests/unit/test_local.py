@@ -77,6 +77,7 @@ def test_a_path_is_added_by_what_it_is_there(root: Path) -> None:
     assert "/srv/fast tmpfs any make empty added by srbuild local" in lines
     assert paths(root)["/srv/app"]["from"] == "root"
     assert "already" in call(root, "add", "/srv/app")
+    assert "already, with /srv/app" in call(root, "add", "/srv/app/data")
     assert (root / ".srbuild/list").read_text().splitlines() == lines
 
 

@@ -179,3 +179,20 @@ def test_the_program_killed_as_it_runs(root: Path) -> None:
         own = root / ".srbuild/nodes" / f"n{number}/srv/app"
         assert len([*own.iterdir()]) == len([*(root / "srv/app").iterdir()])
     assert killed
+
+
+def test_of_several_at_once_each_is_done_or_refused(root: Path) -> None:
+    srbuild = str(Path(sys.executable).parent / "srbuild")
+    base = [srbuild, "local", "add-node", "--root", str(root)]
+    started = [
+        subprocess.Popen([*base, name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for name in ("n1", "n1", "n2", "n3")
+    ]
+    said = [process.communicate(timeout=120)[1] for process in started]
+    codes = [process.returncode for process in started]
+    assert set(codes) <= {0, 5}, said
+    assert 0 in codes
+    made = {path.name for path in (root / ".srbuild/nodes").iterdir()}
+    assert len(made) == codes.count(0)
+    assert "nothing to fight over" in call(root, "check")
+    assert not [*(root / ".srbuild").glob("lock*")]

@@ -26,7 +26,10 @@ _SIZE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock: `boot` and `space` (its pid namespace) tell whose number `pid` is."""
+    """Who holds the lock: `boot` and `space` (its pid namespace) tell whose number `pid` is.
+
+    `start` is when that process began, `token` tells its locks apart.
+    """
 
     host: str
     boot: str
@@ -34,6 +37,7 @@ class Holder:
     pid: int
     start: str
     command: str
+    token: str = ""
 
     @staticmethod
     def self(command: str) -> Holder:
@@ -42,7 +46,7 @@ class Holder:
             boot = file.read().strip()
         space = os.readlink("/proc/self/ns/pid")
         pid = os.getpid()
-        return Holder(platform.node(), boot, space, pid, _start(pid), command)
+        return Holder(platform.node(), boot, space, pid, _start(pid), command, os.urandom(8).hex())
 
     @staticmethod
     def parse(data: bytes) -> Holder | None:
@@ -52,7 +56,7 @@ class Holder:
             holder = Holder(**found)
         except (ValueError, TypeError):
             return None
-        words = (holder.host, holder.boot, holder.space, holder.start, holder.command)
+        words = (holder.host, holder.boot, holder.space, holder.start, holder.command, holder.token)
         is_right = isinstance(holder.pid, int) and all(isinstance(word, str) for word in words)
         return holder if is_right else None
 
@@ -120,6 +124,8 @@ def _take(tree: Tree, draft: str, me: Holder, *, take_over: bool) -> None:
                 holder = Holder.parse(data) if data is not None else None
                 if data is None:
                     continue
+                if data == me.text():  # NFS: made, and asked for again when the answer was lost
+                    return
                 if not take_over and (holder is None or not holder.is_gone(me)):
                     raise _busy(holder) from None
                 tree.unlink(LOCK)

@@ -75,11 +75,15 @@ def plan_add(tree: Look, wish: Wish, path: str, kind: str, meaning: str) -> Plan
         return _listed("add", with_entry(text, path), f"{path} is each node's own again")
     kind = kind or _kind_of(tree, path)
     _check_outer(tree, found, path)
+    place = resolve(tree, path)
+    owned = [row.place.path for row in own_paths(held(tree, found))]
+    outer = [one for one in owned if place.path.startswith(f"{one}/")]
+    if outer and kind not in ("tmpfs", "readonly"):
+        return Plan("add", (), (f"{path} is each node's own already, with {outer[0]}",))
     first = _FIRST.get(kind, "shared")
     need = "must" if kind == "readonly" else "make"
     line = f"{path} {kind} any {need} {first} {_meaning(meaning or 'added by srbuild local')}"
     notes = [f"{path} is each node's own ({kind}) from its next boot on"]
-    place = resolve(tree, path)
     left = [name for name in nodes(tree) if tree.look(f"{NODES}/{name}{place.path}")]
     if left and kind in ("dir", "state", "file"):
         notes.append(f"has one of its own already, and keeps it: {', '.join(left)}")
