@@ -1,7 +1,7 @@
 # In a container with systemd: change what belongs to the node $1, as administrators and programs do, and
 # say who this is: `name`, `id`, `address` and what became of hostnamectl. Something goes on writing to
 # the log as long as the container has processes.
-how=done
+how='done'
 hostnamectl set-hostname "$1-renamed" >/run/lab.said 2>&1 || how=refused
 echo "hostnamectl $how"
 [ "$how" = done ] || echo "$1-renamed" >/etc/hostname
