@@ -4,7 +4,7 @@
 how='done'
 hostnamectl set-hostname "$1-renamed" >/run/lab.said 2>&1 || how=refused
 echo "hostnamectl $how"
-[ "$how" = done ] || echo "$1-renamed" >/etc/hostname
+[ "$how" = 'done' ] || echo "$1-renamed" >/etc/hostname
 systemd-machine-id-setup >/dev/null 2>&1
 printf '0.0 0 0.0\n%s\n' "$1" >/etc/adjtime
 echo "# of $1" >/etc/resolv.conf
