@@ -5,7 +5,6 @@
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
-[ -f "$SR_LIB/hostfiles.sh" ] || exit 0
-# shellcheck source=/dev/null
+# shellcheck source=hooks/lib/hostfiles.sh
 . "$SR_LIB/hostfiles.sh"
 sr_hostfiles_apply "$(cat "$SR_RUN/openvz/root")"
