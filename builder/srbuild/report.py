@@ -7,7 +7,7 @@ Nothing here shares code with the writer except the terms of `records.py`: the i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,6 +23,7 @@ from srbuild.errors import MissingInputError
 from srbuild.formats.segments import SegmentFormatError, Slice, split_image
 from srbuild.paths import HostPath, shown
 from srbuild.records import Record
+from srbuild.strangers import check_strangers
 from srbuild.structure import check_archive, check_gaps, check_tree
 
 MAX_MISMATCHES = 50  # sentences; more would hide the first
@@ -89,8 +90,9 @@ class Report:
 def verify_image(path: HostPath, expected: Sequence[Expected] | None = None) -> Report:
     """Read the image back and compare it with `expected`, one a segment, when that is known.
 
-    Without it only the structure is checked: that every segment can be read, that directories
-    stand before what they hold, that no path is two things, that links do not go in circles.
+    Without it only the structure is checked: that every segment can be read and ends where its
+    archive does, that all of it is root's, that directories stand before what they hold, that no
+    path is two things, that links do not go in circles.
     Raises MissingInputError when the image can't be opened, ToolError without libarchive.
     """
     load_libarchive()
@@ -102,6 +104,8 @@ def verify_image(path: HostPath, expected: Sequence[Expected] | None = None) -> 
         places, damage = find_segments(fd)
         with ThreadPoolExecutor(max_workers=2) as pool:
             found = list(pool.map(lambda place: read_segment(fd, place), places))
+        if expected is None:
+            damage += find_strangers(fd, found)
         return summarise(os.fstat(fd).st_size, found, damage, expected)
     finally:
         os.close(fd)
@@ -116,6 +120,13 @@ def find_segments(fd: int) -> tuple[list[Slice], list[str]]:
         except SegmentFormatError as error:
             return places, [*check_gaps(places), str(error)]
     return places, list(check_gaps(places))
+
+
+def find_strangers(fd: int, segments: Iterable[SegmentReport]) -> list[str]:
+    """Sentences about the sound ones of `segments`: whose they are, and what follows their end."""
+    sound = [segment.place for segment in segments if not segment.mismatches]
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
+        return [line for place in sound for line in check_strangers(file, place)]
 
 
 def read_segment(fd: int, place: Slice, available: Available | None = None) -> SegmentReport:

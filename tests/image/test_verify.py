@@ -177,7 +177,7 @@ def test_what_other_tools_write_is_fine(tmp_path: Path, pack: Callable[[bytes], 
     (tmp_path / "tree/usr/bin/hard").hardlink_to(tmp_path / "tree/usr/bin/tool")
     (tmp_path / "tree/bin").symlink_to("usr/bin")
     (tmp_path / "tree/resolv.conf").symlink_to("/run/resolv.conf")
-    command = ["sh", "-c", "find . | LC_ALL=C sort | cpio --quiet -o -H newc"]
+    command = ["sh", "-c", "find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0"]
     made = subprocess.run(
         command, cwd=tmp_path / "tree", capture_output=True, check=True, timeout=60
     )
