@@ -107,5 +107,23 @@ def test_weak_updates_go_by_their_symbols_checksums(root: Path, flags: str, refu
     assert len(close(root, "vendor", "nic").missing) == refused
 
 
+@pytest.mark.parametrize("path", ["updates/vendor.ko", "kernel/drivers/vendor.ko"])
+def test_a_kmod_without_a_vermagic_is_not_judged(root: Path, path: str) -> None:
+    """Whether it loads is the kernel's affair: with CONFIG_MODULE_FORCE_LOAD it does."""
+    add(root, path)
+    closure = close(root, "vendor")
+    assert closure.missing == ()
+    assert names(closure) == {"vendor", "bus"}
+
+
+def test_kmods_that_all_lack_a_vermagic_tell_nothing_of_the_kernel(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    make_kernel(root, [FakeKmod("kernel/drivers/bus.ko", [], exports=["bus_find"])])
+    add(root, "updates/own.ko", OWN)
+    add(root, "updates/other.ko", OTHER)
+    assert close(root, "bus", "own").missing == ()
+    assert [one.name for one in close(root, "other").missing] == ["other"]
+
+
 def test_a_real_kernels_kmods_are_all_its_own(sysroot: Path) -> None:
     assert close(sysroot, "*").missing == ()
