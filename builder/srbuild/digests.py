@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from srbuild.host.cache import FactStore, Json
+from srbuild.host.cache import FactStore, Json, is_digest, is_size
 from srbuild.host.sources import hash_source
 from srbuild.layers import Segment, segment_key
 from srbuild.manifest import File
@@ -18,7 +18,7 @@ class KnownDigests:
     def find(self, file: File) -> Stored | None:
         """What is known about `file`; None when it was not read yet or has changed since."""
         match self._facts.get(_table(file), file.identity):
-            case [int(size), str(sha256)]:
+            case [int(size), str(sha256)] if is_size(size) and is_digest(sha256):
                 return Stored(size, sha256)
         return None
 

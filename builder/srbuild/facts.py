@@ -1,8 +1,12 @@
-"""Facts about files, kept from one build to the next: typed views of the store's JSON rows."""
+"""Facts about files, kept from one build to the next: typed views of the store's JSON rows.
+
+A row that is not of the shape that is written now (another version's, say) counts as absent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 from srbuild.formats.elf import DlopenNote, ElfInfo
@@ -11,6 +15,10 @@ from srbuild.host.cache import FactStore, Json
 from srbuild.host.sysroot import Identity
 
 Fact = TypeVar("Fact")
+
+
+class WrongShape(ValueError):
+    """A row that nobody who writes this table would have written."""
 
 
 class FactTable(MutableMapping[Identity, Fact], Generic[Fact]):
@@ -36,7 +44,10 @@ class FactTable(MutableMapping[Identity, Fact], Generic[Fact]):
         row = self._store.get(self._name, identity)
         if row is None:
             raise KeyError(identity)
-        return self._decode(row)
+        try:
+            return self._decode(row)
+        except WrongShape:
+            raise KeyError(identity) from None
 
     def __setitem__(self, identity: Identity, fact: Fact) -> None:
         self._store.put(self._name, identity, self._encode(fact))
@@ -74,17 +85,62 @@ def _encode_elf(info: ElfInfo | None) -> Json:
     return [*_encode(info)[:-1], notes]
 
 
-def _decode_elf(row: list[Any]) -> ElfInfo | None:
-    if not row:
+def _decode_elf(row: Any) -> ElfInfo | None:
+    if row == []:
         return None
-    fields = _tuples(row)
-    fields[-1] = tuple(DlopenNote(tuple(names), *rest) for names, *rest in fields[-1])
-    return ElfInfo(*fields)
+    *values, notes = _checked(row, _ELF_FIELDS)
+    dlopen = tuple(DlopenNote(tuple(names), *rest) for names, *rest in notes)
+    return ElfInfo(*[*values, dlopen])
 
 
-def _decode_modinfo(row: list[Any]) -> ModInfo:
-    return ModInfo(*_tuples(row))
+def _decode_modinfo(row: Any) -> ModInfo:
+    return ModInfo(*_checked(row, _MODINFO_FIELDS))
 
 
-def _tuples(row: list[Any]) -> list[Any]:
-    return [tuple(item) if isinstance(item, list) else item for item in row]
+def _checked(row: Any, checks: list[_Check]) -> list[Any]:
+    """The row's values, lists as tuples; WrongShape when one is not what its field holds."""
+    if not isinstance(row, list) or len(row) != len(checks):
+        raise WrongShape
+    if not all(check(value) for check, value in zip(checks, row, strict=True)):
+        raise WrongShape
+    return [tuple(value) if isinstance(value, list) else value for value in row]
+
+
+_Check = Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63  # no field of an ELF file used has more
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_note(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and _is_texts(value[0])
+        and (_is_text(value[1]) and _is_text(value[2]))
+    )
+
+
+# By what the fields are declared to be: a field of another type must be added here.
+_CHECKS: Mapping[str, _Check] = {
+    "int": _is_number,
+    "bool": lambda value: isinstance(value, bool),
+    "str": _is_text,
+    "str | None": lambda value: value is None or _is_text(value),
+    "tuple[str, ...]": _is_texts,
+    "tuple[int, int]": lambda value: (
+        isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    ),
+    "tuple[DlopenNote, ...]": lambda value: isinstance(value, list) and all(map(_is_note, value)),
+}
+_ELF_FIELDS = [_CHECKS[str(field.type)] for field in fields(ElfInfo)]
+_MODINFO_FIELDS = [_CHECKS[str(field.type)] for field in fields(ModInfo)]

@@ -16,7 +16,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ from srbuild.paths import HostPath
 
 FOLDER = "witnesses"  # in the cache
 KEPT = 200  # of them; the least recently written go first
+_TEXTS = ("name", "sha256")  # of a segment
+_MOST_PADDING = 4096  # bytes of zeros; every compressor needs far fewer
 _MAGIC = "srbuild.witness/1"
 # Options that have no part in what is built; a cache's address may hold a password.
 _NO_QUESTION = ("as_json", "cache", "no_cache")
@@ -68,10 +70,45 @@ def recall(folder: HostPath, asked: str, environ: Mapping[str, str]) -> Witness 
         if not is_unchanged(row["followed"], row["plain"]):
             return None
         sidecar = rest if zlib.crc32(rest) == row["sidecar"] else b""
+        if not _has_shape(row):
+            return None
         keys = tuple(row["keys"]) if sidecar else ()
         return Witness(row["inputs"], row["document"], row["is_unsafe"], keys, sidecar)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _has_shape(row: dict[str, Any]) -> bool:
+    """Whether all that is read of a witness later is what `keep` was given."""
+    document, keys = row["document"], row["keys"]
+    segments = document["segments"]
+    return (
+        _all(str, row["inputs"], document["image"], document["sha256"], *keys)
+        and _all(bool, row["is_unsafe"], document["changed"])
+        and _all(list, keys, document["notes"], segments)
+        and _all(str, *document["notes"], *(one[it] for one in segments for it in _TEXTS))
+        and _all(bool, *(one["from_cache"] for one in segments))
+        and _all(int, document["size"], document["entries"])
+        and _all(int, *(one[name] for one in segments for name in ("offset", "length")))
+        and document["entries"] >= 0
+        and document["uki"] is None
+        and all(0 <= gap <= _MOST_PADDING for gap in _gaps(document))
+    )
+
+
+def _gaps(document: dict[str, Any]) -> Iterator[int]:
+    """The bytes between the segments and after the last one."""
+    end = 0
+    for one in document["segments"]:
+        yield one["offset"] - end
+        end = one["offset"] + one["length"]
+        yield min(one["length"], 0)  # no length is below zero
+    yield document["size"] - end
+
+
+def _all(kind: type, *values: object) -> bool:
+    """Whether each value is of exactly this type: True is no number."""
+    return all(type(value) is kind for value in values)
 
 
 def keep(folder: HostPath, asked: str, looks: Looks, witness: Witness) -> str:

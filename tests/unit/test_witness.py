@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,12 @@ from srbuild.witness import FOLDER, Witness, keep, question, recall
 from support.images import leftovers
 
 OPTIONS: dict[str, object] = {"fs": "gfs2", "kmods": ("a",), "as_json": False, "cache": None}
-FOUND = Witness("0" * 64, {"image": "x.img"}, True, ("key",), b"sidecar")
+SEGMENT = {"name": "base", "sha256": "a" * 64, "offset": 0, "length": 8, "from_cache": True}
+DOCUMENT: dict[str, Any] = {
+    "image": "x.img", "sha256": "b" * 64, "changed": False, "size": 8, "entries": 1,
+    "segments": [SEGMENT], "notes": [], "uki": None,
+}  # fmt: skip
+FOUND = Witness("0" * 64, DOCUMENT, True, ("key",), b"sidecar")
 AGE_NS = 10_000_000_000
 
 

@@ -30,6 +30,7 @@ CACHE_LIMIT = 4 << 30  # bytes of segments; the least recently used go first
 MAX_ROWS = 10_000  # of one table of facts
 
 _STEP = 1 << 20
+_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,18 @@ def parse_header(path: HostPath, line: bytes) -> CachedSegment | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     sizes = (found.length, found.cpio_size)
-    is_sound = all(type(size) is int and size >= 0 for size in sizes)
-    return found if is_sound and all(map(_is_digest, (found.sha256, found.cpio_sha256))) else None
+    digests = (found.sha256, found.cpio_sha256)
+    return found if all(map(is_size, sizes)) and all(map(is_digest, digests)) else None
 
 
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64
+def is_digest(value: object) -> bool:
+    """Whether `value` is a sha256 in hexadecimal, as srbuild writes it."""
+    return isinstance(value, str) and len(value) == 64 and not set(value) - _HEX
+
+
+def is_size(value: object) -> bool:
+    """Whether `value` is a number of bytes."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 class ContentCache:

@@ -151,21 +151,20 @@ def read_stamp(directory: HostPath) -> Stamp | None:
     """What the sysroot at `directory` was made of; None when srbuild didn't make it."""
     try:
         text = (directory / STAMP).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
         facts = json.loads(text)
         if facts["format"] != STAMP_FORMAT:
             return None
-        return Stamp(
-            facts["suite"],
-            facts["architecture"],
-            facts["mirror"],
-            tuple(facts["packages"]),
-            tuple(facts["kernels"]),
-        )
-    except (KeyError, TypeError, ValueError):
+        words = (facts["suite"], facts["architecture"], facts["mirror"])
+        lists = (facts["packages"], facts["kernels"])
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (LookupError, RecursionError, TypeError, ValueError):
+        return None
+    if not all(isinstance(one, list) for one in lists):
+        return None
+    if not all(isinstance(word, str) for word in (*words, *lists[0], *lists[1])):
+        return None
+    return Stamp(*words, tuple(lists[0]), tuple(lists[1]))
 
 
 def _check_names(request: SysrootRequest) -> None:

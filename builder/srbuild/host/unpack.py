@@ -19,7 +19,7 @@ from typing import TypeAlias, TypeVar
 
 from srbuild.errors import MissingInputError, SrbuildError, UsageError, VerifyError
 from srbuild.formats import oci
-from srbuild.host.cache import FactStore
+from srbuild.host.cache import FactStore, is_digest
 from srbuild.host.distro import MACHINES, host_architecture
 from srbuild.host.files import make_private_folder
 from srbuild.host.looks import look
@@ -158,7 +158,7 @@ def _digest_of(archive: HostPath, facts: FactStore) -> str:
         with archive.open("rb") as file:
             known = identity(os.fstat(file.fileno()))
             digest = facts.get("digest/1", known)
-            if not isinstance(digest, str):
+            if not isinstance(digest, str) or not is_digest(digest):
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 facts.put("digest/1", known, digest)
             return digest
