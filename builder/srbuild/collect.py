@@ -17,6 +17,7 @@ from typing import TypeVar
 from srbuild.bootmodule import Module
 from srbuild.choices import check_cpu, check_features, note_left_out
 from srbuild.closure.closer import PROGRAM_DIRS, Closure, ElfCloser, Seed
+from srbuild.closure.libraries import present_dirs
 from srbuild.config.convert import collect
 from srbuild.config.load import Config
 from srbuild.errors import ConflictError, MissingInputError, Origin, SrbuildError, raise_all
@@ -93,6 +94,16 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         draft.put(LD_CACHE, Inline(data), TABLES, Reason("ld.so.conf", SKELETON))
     draft.check_choices(config, closer)
     return draft.finish(*draft.add_kernels(plan, facts))
+
+
+def collect_kmods(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest:
+    """What of the kernels the image will have unless its other files change it; see `headstart`.
+
+    Raises SrbuildError when anything is amiss.
+    """
+    draft = _Draft(sysroot, plan.modules, ())
+    draft.add_skeleton()
+    return draft.finish(*draft.add_kernels(plan, facts, with_index=False))
 
 
 def collect_site(plan: Plan) -> Manifest:
@@ -211,10 +222,7 @@ class _Draft:
     # --- files of the sysroot -----------------------------------------------------------------
 
     def seeds(self, request: Request) -> list[Seed]:
-        """The sysroot files that `request` names and that are to be closed over.
-
-        Plain copies to another place than their own are put at once: they have no closure.
-        """
+        """The sysroot files that `request` names and that are to be closed over; others are put."""
         match request:
             case Binary(name=name, origin=origin):
                 where = "the sysroot" if "/" in name else "a program directory of the sysroot"
@@ -240,17 +248,8 @@ class _Draft:
     def _library(self, name: str) -> list[SysrootPath]:
         if "/" in name:
             return self.sysroot.glob(name)
-        return next((f for d in self.library_dirs if (f := self.sysroot.glob(f"{d}/{name}"))), [])
-
-    @property
-    def library_dirs(self) -> list[str]:
-        """The library directories that this sysroot has, multiarch ones first."""
-        below = [*self.sysroot.names(SysrootPath("/usr/lib"))]
-        below += self.sysroot.names(SysrootPath("/lib"))
-        triplets = sorted({name for name in below if name.count("-") >= 2})
-        names = [f"{base}/{t}" for t in triplets for base in ("/usr/lib", "/lib")]
-        names += ["/usr/lib64", "/lib64", "/usr/lib", "/lib"]
-        return [name for name in names if self.sysroot.exists(SysrootPath(name))]
+        dirs = present_dirs(self.sysroot)
+        return next(filter(None, (self.sysroot.glob(f"{folder}/{name}") for folder in dirs)), [])
 
     def _globbed(self, pattern: str, segment: str, reason: Reason) -> list[Seed]:
         """The files that match `pattern`; a wildcard's directories are put as such, empty."""
@@ -272,7 +271,7 @@ class _Draft:
         """What matches `pattern` in the sysroot, `{libdir}` being each library directory."""
         patterns = [pattern]
         if "{libdir}" in pattern:
-            patterns = [pattern.replace("{libdir}", folder) for folder in self.library_dirs]
+            patterns = [pattern.replace("{libdir}", d) for d in present_dirs(self.sysroot)]
         return _distinct(path for one in patterns for path in self.sysroot.glob(one))
 
     def _seed(self, name: str, found: list[SysrootPath], reason: Reason, where: str) -> list[Seed]:
@@ -313,18 +312,23 @@ class _Draft:
 
     # --- kernel -------------------------------------------------------------------------------
 
-    def add_kernels(self, plan: Plan, facts: FactStore) -> tuple[str, ...]:
-        """Put what the plan wants of its kernels; their versions, newest first."""
+    def add_kernels(
+        self, plan: Plan, facts: FactStore, *, with_index: bool = True
+    ) -> tuple[str, ...]:
+        """Put what the plan wants of its kernels, and depmod's indexes of it; their versions."""
         versions = plan.config.kernels
         with collect(self._errors):
             kernels = open_kernels(self.sysroot, versions, Origin("--kernel") if versions else None)
             for kernel in kernels:
-                self._add_kmods(plan, kernel, facts)
+                closure = self._add_kmods(plan, kernel, facts)
+                index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
+                for path, data in closure.index_files.items() if with_index else ():
+                    self.put(path, Inline(data), TABLES, index)
             return tuple(kernel.version for kernel in kernels)
         return ()
 
-    def _add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> None:
-        """Put the kernel modules, their indexes and their firmware."""
+    def _add_kmods(self, plan: Plan, kernel: KernelTree, facts: FactStore) -> kmods.KmodClosure:
+        """Put the kernel modules and their firmware."""
         wishes = [
             kmods.Wish(r.name, Reason("kmod", r.origin), r.optional, r.narrow)
             for r in plan.requests
@@ -349,14 +353,12 @@ class _Draft:
                 self.put(file.image, content, places[file.image], *file.reasons)
         for link in closure.links:
             self.put(link.image, Symlink(link.target), places[link.image], *link.reasons)
-        index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
-        for path, data in closure.index_files.items():
-            self.put(path, Inline(data), TABLES, index)
         self._notes += closure.notes
         for missing in closure.missing:
             wanted = f"\n  wanted by {tell((missing.reason,))}"
             hint = self._supply.kmod_hint(missing)
             self._errors.append(MissingInputError(missing.detail + wanted, hint))
+        return closure
 
     # --- errors and the end -------------------------------------------------------------------
 

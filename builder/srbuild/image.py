@@ -1,6 +1,7 @@
 """Writing the image: one pass over every file, verified before it replaces the previous one.
 
-A second thread compresses, and a third one reads each segment back while it is written. Nothing
+A second thread compresses, and a third one reads each segment back while it is written. What was
+made ahead (`headstart`) was read back there; here its bytes are compared by digest. Nothing
 is taken on trust: sources are compared with their Identity before and after they are read, cached
 segments with their digest and then, like all others, with the manifest.
 """
@@ -8,9 +9,9 @@ segments with their digest and then, like all others, with the manifest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
@@ -27,7 +28,16 @@ from srbuild.layers import Layers, Segment
 from srbuild.manifest import File
 from srbuild.paths import HostPath, ImagePath
 from srbuild.records import Stored, make_record
-from srbuild.report import Expected, Report, SegmentReport, find_segments, read_segment, summarise
+from srbuild.report import (
+    Expected,
+    Report,
+    SegmentReport,
+    compare_copy,
+    find_segments,
+    read_segment,
+    read_slice,
+    summarise,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,22 @@ class Image:
     keys: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A segment that was made ahead, into the file `path`, and read back there.
+
+    `written` tells where it stands, `found` what was read, `stored` the data of its Files.
+    """
+
+    path: HostPath
+    written: ImageSegment
+    found: SegmentReport
+    stored: Mapping[ImagePath, Stored]
+
+
+Ahead: TypeAlias = Callable[[Segment], Made | None]
+"""Finds a segment that was made ahead; None when there is none of the very same content."""
+
 Sidecar: TypeAlias = tuple[HostPath, Callable[[Image, Report], bytes]]
 
 
@@ -76,21 +102,22 @@ def write_image(
     cache: ContentCache | None = None,
     facts: FactStore | None = None,
     sidecar: Sidecar | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[Image, Report]:
     """Write the image to a draft beside `target`, verify it, and only then make it `target`.
 
     `sidecar` is a second file, and a function that gives its bytes: it is on the disk, too,
     before either of the two replaces what was there. `facts` keeps files' digests for the next
-    build. Whatever is raised, `target` is as it was before:
-    MissingInputError and VerifyError for sources that can't be read or changed, VerifyError
-    when what was read back is not what was meant, SrbuildError for the folder and the disk,
-    ToolError without libarchive, ConflictError for what newc can't hold.
+    build. What `ahead` finds is copied, and compared with what was verified. Whatever is raised,
+    `target` is as it was before: MissingInputError and VerifyError for sources that can't be
+    read or changed, VerifyError when what was read back is not what was meant, SrbuildError for
+    the folder and the disk, ToolError without libarchive, ConflictError for what newc can't hold.
     """
     files = (entry.content for segment in layers.segments for _, entry in segment.entries)
     check_sources(content for content in files if isinstance(content, File))
     load_libarchive()
     with Draft(target, secret=layers.has_secret) as draft, ThreadPoolExecutor(2) as pool:
-        writer = _ImageWriter(draft, pool, cache, facts or FactStore(None))
+        writer = _ImageWriter(draft, pool, cache, facts or FactStore(None), ahead)
         try:
             report = writer.write(layers)
             if not report.ok and writer.distrust_cache():
@@ -115,6 +142,20 @@ def write_image(
                 draft.commit()
                 beside.commit()
     return image, report
+
+
+def make_ahead(layers: Layers, draft: Draft) -> list[Made]:
+    """Make segments of an image that is not settled yet, one after the other, into `draft`.
+
+    Raises what `write_image` does for its sources.
+    """
+    load_libarchive()
+    with ThreadPoolExecutor(1) as pool:
+        writer = _ImageWriter(draft, pool, None, FactStore(None))
+        try:
+            return [writer.make_apart(segment) for segment in layers.segments]
+        finally:
+            writer.stop()
 
 
 class _Progress:
@@ -155,8 +196,10 @@ class _ImageWriter:
         pool: Executor,
         cache: ContentCache | None,
         facts: FactStore,
+        ahead: Ahead | None = None,
     ) -> None:
         self._draft = draft
+        self._ahead = ahead
         self._pool = pool
         self._cache = cache
         self._digests = KnownDigests(facts)
@@ -172,13 +215,19 @@ class _ImageWriter:
     def write(self, layers: Layers) -> Report:
         """Write all segments, read them back, compare them with what was meant."""
         for segment in layers.segments:
-            written = self._copy_cached(segment) or self._make(segment)
+            written = self._copy_cached(segment) or self._copy_ahead(segment) or self._make(segment)
             self._append(zeros_behind(segment.compression, self._draft.tell()))
             self._segments.append((segment, written))
         on_disk = self._pool.submit(self._draft.sync)
         report = self._verify()
         on_disk.result()
         return report
+
+    def make_apart(self, segment: Segment) -> Made:
+        """Make one segment and read it back, by itself."""
+        self._stored = {}
+        written = self._make(segment)
+        return Made(self._draft.path, written, self._reading.pop().result(), self._stored)
 
     def distrust_cache(self) -> bool:
         """Drop all that came from the cache, from there too, and begin anew without it.
@@ -269,10 +318,7 @@ class _ImageWriter:
             archived = write_archive(segment, sink)
         finally:
             progress.close()
-        for path, entry in segment.entries:
-            if path in archived.stored and isinstance(entry.content, File) and not entry.secret:
-                self._digests.remember(entry.content, archived.stored[path])
-        self._stored |= archived.stored
+        self._keep(segment, archived.stored)
         return ImageSegment(
             segment.name,
             segment.compression,
@@ -282,6 +328,26 @@ class _ImageWriter:
             archived.cpio_size,
             archived.cpio_sha256,
         )
+
+    def _keep(self, segment: Segment, stored: Mapping[ImagePath, Stored]) -> None:
+        """Note the data of the segment's Files, for the next build, too, unless it is secret."""
+        for path, entry in segment.entries:
+            if path in stored and isinstance(entry.content, File) and not entry.secret:
+                self._digests.remember(entry.content, stored[path])
+        self._stored |= stored
+
+    def _copy_ahead(self, segment: Segment) -> ImageSegment | None:
+        """Append the segment as it was made ahead; None, and nothing appended, when it wasn't."""
+        made = self._ahead(segment) if self._ahead else None
+        if made is None:
+            return None
+        place = Slice(self._draft.tell(), made.written.length, segment.compression)
+        self._draft.copy(made.path, place.length, made.written.offset)
+        self._reading.append(self._pool.submit(compare_copy, self._draft.fd, place, made.found))
+        for chunk in read_slice(self._draft.fd, place):
+            self._digest.update(chunk)
+        self._keep(segment, made.stored)
+        return replace(made.written, offset=place.offset)
 
     def _copy_cached(self, segment: Segment) -> ImageSegment | None:
         """Append the segment from the cache; None, and nothing appended, when it isn't there."""

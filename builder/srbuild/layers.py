@@ -25,21 +25,21 @@ DEFAULT_LEVEL = 3
 SEGMENTS = (
     "early",
     "base",
-    "kmods",
     "net",
     "block",
-    "kmods-block",
     "volume",
-    "kmods-volume",
     "cluster",
-    "kmods-cluster",
     "fs",
-    "kmods-fs",
     "container",
-    "kmods-container",
     "rescue",
-    "kmods-rescue",
     "server",
+    "kmods",
+    "kmods-block",
+    "kmods-volume",
+    "kmods-cluster",
+    "kmods-fs",
+    "kmods-container",
+    "kmods-rescue",
     "kmods-server",
     "kmods-more",
     "tables",
@@ -48,10 +48,14 @@ SEGMENTS = (
 """All segments in the order in which the kernel unpacks them.
 
 Each of them is the same in all images that choose the same boot modules of its kind; what follows
-from the choice as a whole stands in the small one of tables.
+from the choice as a whole stands in the small one of tables. Those of kmods stand together behind
+the programs: they are settled first and made beside these (see `headstart`).
 """
 
 TABLES = "tables"
+
+KMODS = frozenset(name for name in SEGMENTS if name.partition("-")[0] == "kmods")
+"""Those that hold kmods and firmware."""
 
 RAW_SEGMENTS = frozenset({"early", "site"})
 """Never compressed: the kernel looks for microcode in plain bytes, and the tail is replaced

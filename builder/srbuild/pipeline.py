@@ -1,7 +1,8 @@
 """Config → Plan → Manifest → Layers → Image → Report, in one place.
 
 Every verb that builds, checks or tests goes through here; the command line adds only options
-and words.
+and words. The values are made strictly in this order, each of them whole. A build that finds
+nothing to take segments from gives one of its layers a head start beside that: see `headstart`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from srbuild.spine import Spine, load_spine
 from srbuild.tested import load_records, note
 
 if TYPE_CHECKING:
+    from srbuild.headstart import HeadStart
     from srbuild.image import Image
     from srbuild.image import Sidecar as Beside
     from srbuild.report import Report
@@ -98,12 +100,17 @@ def find_spine() -> Spine:
 
 
 def prepare(
-    config: Config, catalog: Catalog, part: Part = "all", tools: Tools | None = None
+    config: Config,
+    catalog: Catalog,
+    part: Part = "all",
+    tools: Tools | None = None,
+    head: HeadStart | None = None,
 ) -> Prepared:
     """Do everything but writing: plan, collect, cut into layers.
 
     `part` chooses what the image holds: everything, everything but the site part, or the site
-    part alone (for which no sysroot is needed). Raises SrbuildError of every kind.
+    part alone (for which no sysroot is needed). `head` begins with what is settled first.
+    Raises SrbuildError of every kind.
     """
     if part == "site" and config.cluster is None:
         raise UsageError("a site part is made from a cluster file", "name it with --cluster FILE")
@@ -122,6 +129,8 @@ def prepare(
         sysroot = tools.sysroot(root) if tools else Sysroot(root)
         config, chosen = with_runtime(config, catalog, sysroot)
         plan = make_plan(config, catalog, find_spine())
+        if head:
+            head.begin(plan, sysroot, facts)
         manifest = collect_manifest(plan, sysroot, facts)
         said = filter(None, (chosen, note(load_records(), plan.modules)))
         manifest = replace(manifest, notes=(*said, *manifest.notes))
@@ -150,7 +159,24 @@ def build(
     every kind, UsageError for a target that is one of the inputs; whatever is raised, an earlier
     image stays as it was.
     """
-    prepared = prepare(config, catalog, part, tools)
+    with contextlib.ExitStack() as stack:
+        head = None
+        if part != SITE and not tools and _is_cold(config):
+            from srbuild.headstart import HeadStart
+
+            head = stack.enter_context(HeadStart(config.output))
+        return _finish(prepare(config, catalog, part, tools, head), tools, head)
+
+
+def _is_cold(config: Config) -> bool:
+    """Whether there is nothing that segments could be taken from."""
+    empty = config.cache is None or ContentCache(config.cache).is_empty()
+    return empty and not config.shared_caches
+
+
+def _finish(prepared: Prepared, tools: Tools | None, head: HeadStart | None) -> Built:
+    """Write the image, unless it is current."""
+    config = prepared.config
     target = config.output
     Draft(target)  # refuses what no file can replace
     sidecar = sidecar_path(target)
@@ -183,7 +209,12 @@ def build(
             image, report = tools.write(prepared, target, beside)
         else:
             image, report = write_image(
-                prepared.layers, target, cache=cache, facts=prepared.facts, sidecar=beside
+                prepared.layers,
+                target,
+                cache=cache,
+                facts=prepared.facts,
+                sidecar=beside,
+                ahead=head.find if head else None,
             )
         for path in (target, sidecar):
             record_output(path, prepared.facts, key)

@@ -6,6 +6,7 @@ Nothing here shares code with the writer except the terms of `records.py`: the i
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from srbuild.strangers import check_strangers
 from srbuild.structure import check_archive, check_gaps, check_tree
 
 MAX_MISMATCHES = 50  # sentences; more would hide the first
+
+_STEP = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,22 @@ def read_segment(fd: int, place: Slice, available: Available | None = None) -> S
     problems += islice(check_archive(records), MAX_MISMATCHES)
     size = sum(record.size for _, record in records)
     return SegmentReport(place, sha256, size, tuple(records), tuple(problems))
+
+
+def compare_copy(fd: int, place: Slice, found: SegmentReport) -> SegmentReport:
+    """What was `found` elsewhere, for its copy at `place`, whose digest is taken anew."""
+    digest = hashlib.sha256()
+    for chunk in read_slice(fd, place):
+        digest.update(chunk)
+    return replace(found, place=place, sha256=digest.hexdigest())
+
+
+def read_slice(fd: int, place: Slice) -> Iterator[bytes]:
+    """The bytes that stand at `place`, in pieces; fewer when the file ends before."""
+    at, end = place.offset, place.offset + place.length
+    while at < end and (chunk := os.pread(fd, min(end - at, _STEP), at)):
+        yield chunk
+        at += len(chunk)
 
 
 def summarise(

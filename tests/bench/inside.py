@@ -42,6 +42,7 @@ PHASES = {
         "srbuild.host.cache:FactStore.save",
         "srbuild.witness:keep",
     ),
+    "head start": ("srbuild.headstart:HeadStart.begin", "srbuild.headstart:HeadStart.find"),
     "put together": ("srbuild.assembly:assemble",),
     "sync": ("srbuild.host.files:Draft.commit",),
     "sidecar": ("srbuild.sidecar:to_json",),

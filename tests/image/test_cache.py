@@ -56,7 +56,7 @@ def test_an_unchanged_segment_comes_from_the_cache(
     data = target.read_bytes()
     second = store.build(tmp_path / "again", entries)
     assert from_cache(first) == []
-    assert from_cache(second) == ["base", "kmods", "fs", "site"]
+    assert from_cache(second) == ["base", "fs", "kmods", "site"]
     assert (tmp_path / "again").read_bytes() == data
     assert second.sha256 == first.sha256
     assert second.stored == first.stored
@@ -82,7 +82,7 @@ def test_a_file_with_new_times_but_old_content_costs_no_segment(
     store.build(target, entries)
     os.utime(tmp_path / "gfs2", (1, 1))
     entries["/usr/sbin/mount.gfs2"] = entry(file_at(tmp_path / "gfs2", mode=0o755), "fs")
-    assert from_cache(store.build(target, entries)) == ["base", "kmods", "fs", "site"]
+    assert from_cache(store.build(target, entries)) == ["base", "fs", "kmods", "site"]
 
 
 def test_with_known_digests_a_cached_segments_files_are_not_read(
@@ -93,7 +93,7 @@ def test_with_known_digests_a_cached_segments_files_are_not_read(
     store.build(target, entries)
     reads: list[object] = []
     monkeypatch.setattr(os, "readv", lambda *arguments: reads.append(arguments))
-    assert from_cache(store.build(target, entries)) == ["base", "kmods", "fs", "site"]
+    assert from_cache(store.build(target, entries)) == ["base", "fs", "kmods", "site"]
     assert reads == []
 
 

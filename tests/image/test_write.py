@@ -37,7 +37,7 @@ def test_every_kind_of_entry_is_written_and_read_back(tmp_path: Path, target: Pa
     assert report.ok
     assert target.stat().st_size == image.size == report.size
     assert hashlib.sha256(target.read_bytes()).hexdigest() == image.sha256
-    assert [segment.name for segment in image.segments] == ["base", "kmods", "fs", "site"]
+    assert [segment.name for segment in image.segments] == ["base", "fs", "kmods", "site"]
     tree = report.tree()
     assert set(entries) < set(tree)
     assert tree["/usr/bin/su"].mode == 0o4755

@@ -33,7 +33,7 @@ def only_segment(entries: dict[str, Entry], **options: object) -> Segment:
 
 def test_segments_stand_in_boot_order_and_repeat_their_directories(tmp_path: Path) -> None:
     found = contents(split_layers(manifest_of(sample(tmp_path))))
-    assert list(found) == ["base", "kmods", "fs", "site"]
+    assert list(found) == ["base", "fs", "kmods", "site"]
     assert list(found["kmods"]) == [
         "/usr",
         "/usr/lib",

@@ -37,6 +37,19 @@ class Hit:
     level: str = ""
 
 
+def present_dirs(sysroot: Sysroot) -> list[str]:
+    """The usual library directories that the tree has, multiarch ones first."""
+    return sysroot.once("library directories", lambda: _present_dirs(sysroot))
+
+
+def _present_dirs(sysroot: Sysroot) -> list[str]:
+    below = [*sysroot.names(SysrootPath("/usr/lib")), *sysroot.names(SysrootPath("/lib"))]
+    triplets = sorted({name for name in below if name.count("-") >= 2})
+    names = [f"{base}/{t}" for t in triplets for base in ("/usr/lib", "/lib")]
+    names += ["/usr/lib64", "/lib64", "/usr/lib", "/lib"]
+    return [name for name in names if sysroot.exists(SysrootPath(name))]
+
+
 class Libraries:
     """The ELF files of a sysroot: each read at most once, each name looked for once."""
 

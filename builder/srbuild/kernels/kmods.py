@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from srbuild.errors import ConflictError, MissingInputError
 from srbuild.formats.kmodfile import Unpack, UnpackError, split_suffix
@@ -91,12 +92,11 @@ class Missing:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KmodClosure:
     """All that an image needs to load kmods; files and links sorted by image path.
 
-    `builtin` are the names that were wished and are part of the kernel. `index_files` are
-    depmod's files about just these kmods.
+    `builtin` are the names that were wished and are part of the kernel.
     """
 
     kernel: str
@@ -106,7 +106,12 @@ class KmodClosure:
     builtin: tuple[str, ...]
     missing: tuple[Missing, ...]
     notes: tuple[str, ...]
-    index_files: Mapping[ImagePath, bytes]
+    make_index: Callable[[], Mapping[ImagePath, bytes]] = field(compare=False, repr=False)
+
+    @cached_property
+    def index_files(self) -> Mapping[ImagePath, bytes]:
+        """The files of depmod's about just these kmods; ConflictError for what they can't hold."""
+        return self.make_index()
 
 
 def close_kmods(
@@ -332,7 +337,7 @@ class _Closure:
             builtin=tuple(sorted(self.builtin)),
             missing=tuple(self.missing.values()),
             notes=(*self.notes, *self._firmware_notes()),
-            index_files=self._index_files(),
+            make_index=self._index_files,
         )
 
     def _firmware_notes(self) -> Iterator[str]:
