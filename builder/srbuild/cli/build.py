@@ -253,7 +253,6 @@ def _remember(options: dict[str, Any]) -> tuple[dict[str, Any], bool] | None:
 def _make(options: dict[str, Any], uki: Path | None, cmdline: str) -> tuple[dict[str, Any], bool]:
     """The document of a build that looks at everything, and whether its fencing is unsafe."""
     from srbuild import pipeline
-    from srbuild.cli.documents import built_document
     from srbuild.host.looks import recorded
     from srbuild.witness import Witness, keep, question
 
@@ -261,6 +260,8 @@ def _make(options: dict[str, Any], uki: Path | None, cmdline: str) -> tuple[dict
     with recorded() as looks:
         catalog, config = _load(options, looks.environ(os.environ))
         built = pipeline.build(config, catalog, options["part"])
+    from srbuild.cli.documents import built_document  # with its imports, not before the head start
+
     written = built.image or pipeline.read_sidecar(config.output)
     assert written is not None, "a finished build leaves one"
     is_unsafe = is_unsafe_fenced(config)

@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader has gone: nobody is left to tell. Keep the interpreter's own flush quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    # The interpreter collects once more when it ends, whatever is disabled: an eighth of a build.
+    # The interpreter collects once more when it ends, whatever is disabled: an eighth of `check`.
     gc.freeze()
     sys.exit(status if isinstance(status, int) else 0)
 
