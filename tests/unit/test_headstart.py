@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from srbuild import headstart
+from srbuild import headstart, pipeline
 from srbuild.collect import collect_manifest
 from srbuild.errors import SrbuildError, VerifyError
 from srbuild.headstart import HeadStart
@@ -159,3 +159,27 @@ def test_what_is_in_flight_is_dropped_when_the_rest_fails(
     assert leftovers(build.target.parent)
     with pytest.raises(SrbuildError, match="absent"):
         build.write()
+
+
+@pytest.mark.parametrize("cache", ["none", "cache"])
+def test_a_build_that_finds_no_segments_begins_with_the_kmods(
+    project: Project, tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Made | None] = []
+    find = HeadStart.find
+    monkeypatch.setattr(HeadStart, "find", lambda *a: (found.append(find(*a)), found[-1])[1])
+    place = "none" if cache == "none" else str(tmp_path / cache)
+
+    def build(name: str) -> int:
+        found.clear()
+        target = tmp_path / "out" / name
+        target.parent.mkdir(exist_ok=True)
+        options = {"blk": "disk", "modules": ["network"], "cache": place, "output": str(target)}
+        built = pipeline.build(project.config(**options), project.catalog)
+        assert built.report
+        assert built.report.ok
+        assert not leftovers(target.parent)
+        return len([made for made in found if made])
+
+    assert build("one") == 2
+    assert build("two") == (2 if cache == "none" else 0)
