@@ -44,3 +44,9 @@ def test_two_debians_on_one_root_are_two_hosts(boot: Boot, fs: str) -> None:
     told = cast("dict[str, dict[str, str]]", proof["told"])
     assert told["n1"]["id"] != told["n2"]["id"]
     assert "own n2 etc/adjtime 0.0 0 0.0,n2," in cast("tuple[str, ...]", proof["own"])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["lxc-nfs-v1-veth", "lxc-nfs-hybrid-host", "lxc-ext4-shifted"])
+def test_debian_runs_in_every_kind_of_container(boot: Boot, name: str) -> None:
+    assert cast("dict[str, str]", boot(name).proof["tokens"]).keys() == {"n1"}

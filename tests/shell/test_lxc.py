@@ -24,8 +24,9 @@ class Container:
 
     def call(self, *words: str, seconds: str = "20") -> subprocess.CompletedProcess[str]:
         return self.machine.run(
-            "-eu", str(self.runtime), *words, SR_MODULE="lxc", SR_LXC_START_SECONDS=seconds
-        )
+            "-eu", str(self.runtime), *words, SR_MODULE="lxc", SR_LXC_START_SECONDS=seconds,
+            SR_UNSHARE=str(self.machine.fakes / "unshare"),
+        )  # fmt: skip
 
     def end(self, how: str) -> None:
         self.machine.write("end.new", how).rename(self.machine.root / "end")

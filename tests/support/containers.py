@@ -148,6 +148,8 @@ def install_lxc(machine: Machine) -> Path:
         ("lxc-stop", LXC_STOP), ("lxc-console", ""),
     ):  # fmt: skip
         machine.fake(name, head + body, record=name != "lxc-info")
+    # Without a namespace of its own, which apart.sh would move mounts in.
+    machine.fake("unshare", 'shift 4; exec "$@"\n', record=False)
     (machine.run_dir / "lxc").mkdir(exist_ok=True)
     return folder / "runtime.sh"
 

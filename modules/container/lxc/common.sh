@@ -10,7 +10,8 @@ log=$lxc/log
 # run_monitor: lxc-start, as long as the container lives. Of an earlier one the log is kept.
 run_monitor() {
     [ ! -f "$log" ] || mv "$log" "$lxc/log.old"
-    lxc-start -F -n "$ct" -P "$lxc" -f "$config" -l INFO -o "$log" -p "$lxc/pid"
+    "${SR_UNSHARE:-unshare}" -m sh -eu "${0%/*}/apart.sh" \
+        lxc-start -F -n "$ct" -P "$lxc" -f "$config" -l INFO -o "$log" -p "$lxc/pid"
 }
 
 # remove_card: the node's end of a card on a bridge; the kernel removes it with the container's.

@@ -1,10 +1,10 @@
 # In a container with systemd: change what belongs to the node $1, as administrators and programs do, and
 # say who this is: `name`, `id`, `address` and what became of hostnamectl. Something goes on writing to
 # the log as long as the container has processes.
-how='done'
+how=obeyed
 hostnamectl set-hostname "$1-renamed" >/run/lab.said 2>&1 || how=refused
 echo "hostnamectl $how"
-[ "$how" = 'done' ] || echo "$1-renamed" >/etc/hostname
+[ "$how" = obeyed ] || echo "$1-renamed" >/etc/hostname
 systemd-machine-id-setup >/dev/null 2>&1
 printf '0.0 0 0.0\n%s\n' "$1" >/etc/adjtime
 echo "# of $1" >/etc/resolv.conf
