@@ -149,7 +149,7 @@ def test_the_nodes_network_needs_the_nodes_sysfs(node: Machine) -> None:
     lines = config(node, NETWORK="host")
     assert "lxc.net.0.type = none" in lines
     assert "lxc.mount.entry = /sys sys none rbind,ro 0 0" in lines
-    assert "lxc.mount.auto = proc:mixed cgroup:mixed" in lines
+    assert "lxc.mount.auto = proc:mixed cgroup:mixed:force" in lines
 
 
 def test_settings_of_ve(node: Machine) -> None:

@@ -138,8 +138,9 @@ entry() {
 
 config_mounts() {
     if [ "${network:?}" = host ] && [ "$SR_LXC_USER_NAMESPACE" != none ]; then
-        # A user namespace may mount a sysfs only with a network of its own: this is the node's.
-        printf 'lxc.mount.auto = proc:mixed cgroup:mixed\n'
+        # A user namespace may mount a sysfs only with a network of its own: this is the node's. The
+        # control groups below it are the node's, too: LXC must mount the container's over them.
+        printf 'lxc.mount.auto = proc:mixed cgroup:mixed:force\n'
         entry /sys sys none rbind,ro
     else
         printf 'lxc.mount.auto = proc:mixed sys:ro cgroup:mixed\n'
