@@ -198,8 +198,12 @@ answer() {
 obey() {
     for _obey_file in "$SR_CT/orders"/*; do
         [ -f "$_obey_file" ] || continue
-        order=${_obey_file##*/}
         read -r _obey_word <"$_obey_file" || _obey_word=
+        case $_obey_word in
+            # Its end comes first, or it would be taken for that of the one to be started.
+            start | restart) ! has_an_unseen_end || continue ;;
+        esac
+        order=${_obey_file##*/}
         rm -f "$_obey_file"
         case $_obey_word in
             start)
@@ -233,6 +237,14 @@ obey() {
             *) answer 2 "the supervisor knows no order like that" ;;
         esac
     done
+}
+
+# Has the container ended, and attend() does not know yet?
+has_an_unseen_end() {
+    case $(sr_ct_get state) in
+        running*) ! sr_ct_init >/dev/null ;;
+        *) return 1 ;;
+    esac
 }
 
 halt_by_order() {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +108,26 @@ def test_halt_may_stay_in_the_bootstrap_until_start(supervised: Make) -> None:
     assert "stopped" in status.stdout
     assert one.srctl("start").returncode == 0
     one.await_start(2)
+
+
+@pytest.mark.parametrize("word", ["start", "restart"])
+def test_an_order_that_comes_before_the_end_was_seen_is_not_lost(
+    supervised: Make, word: str
+) -> None:
+    one = supervised(ON_HALT="stay")
+    one.await_start(1)
+    waiter = one.machine.run_dir / "ct/waiter"
+    wait_until("its end to be waited for", waiter.exists)
+    init = (one.ct / "init").read_text().strip()
+    subprocess.run(["kill", "-9", init], check=True)
+    wait_until("its end", lambda: not Path("/proc", init).exists())
+    with ThreadPoolExecutor(1) as pool:
+        ordered = pool.submit(one.srctl, word)
+        wait_until("the order", lambda: any((one.machine.run_dir / "ct/orders").glob("[0-9]*")))
+        one.end("halt")
+        assert ordered.result(timeout=60).returncode == 0
+    one.await_start(2)
+    assert (one.machine.run_dir / "ct/last").read_text() == "halt\n"
 
 
 def test_stop_and_start_by_order(supervised: Make) -> None:
