@@ -30,6 +30,7 @@ PROGRAMS = {
     "/usr/sbin/corosync": ("libcpg.so.4",),
     "/usr/sbin/corosync-quorumtool": ("libcpg.so.4",),
     "/usr/sbin/corosync-cfgtool": ("libcpg.so.4",),
+    "/usr/sbin/corosync-cmapctl": ("libcpg.so.4",),
     "/usr/sbin/dlm_controld": ("libcpg.so.4",),
     "/usr/sbin/dlm_tool": ("libcpg.so.4",),
     "/usr/sbin/fsck.gfs2": ("libc.so.6",),
