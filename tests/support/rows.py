@@ -139,7 +139,9 @@ def _cells(run: Run | None) -> tuple[str, str, str]:
     if not run.passed:
         first = run.failure.splitlines()[0].replace("|", "\\|")
         return f"untested: the last run failed ({when}): {first}", "", ""
-    boots = "; ".join(_boot(name, node) for name, node in run.nodes.items() if node["mounted"])
+    boots = "; ".join(
+        _boot(name, node) for name, node in sorted(run.nodes.items()) if node["mounted"]
+    )
     seconds = "; ".join(f"{what} {value:g}" for what, value in run.seconds.items())
     return f"works ({when})", boots, seconds
 
