@@ -49,10 +49,14 @@ def other(version: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def two_kernels(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree of `make test`, by links, with its kernel a second time under another name."""
+def two_kernels(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree, by links, with its kernel a second time under another name.
+
+    Links to the copy: each one made or removed is a change of the file's, in the midst of what
+    another process builds from the tree of `make test`.
+    """
     root = tmp_path_factory.mktemp("two") / "root"
-    shutil.copytree(sysroot, root, symlinks=True, copy_function=_link)
+    shutil.copytree(copy, root, symlinks=True, copy_function=_link)
     (kernel,) = (root / "lib/modules").iterdir()
     later = kernel.with_name(other(kernel.name))
     magics = [f"vermagic={path.name} ".encode() for path in (kernel, later)]

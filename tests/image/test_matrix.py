@@ -46,7 +46,7 @@ def run(place: Place, *words: str) -> tuple[int, str, str]:
 
 def document(place: Place, *words: str, code: int = 0) -> dict[str, Any]:
     status, out, err = run(place, "--json", *words)
-    assert status == code, err
+    assert status == code, err + out
     found = json.loads(out)
     assert isinstance(found, dict)
     return found
