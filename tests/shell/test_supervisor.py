@@ -116,8 +116,6 @@ def test_an_order_that_comes_before_the_end_was_seen_is_not_lost(
 ) -> None:
     one = supervised(ON_HALT="stay")
     one.await_start(1)
-    waiter = one.machine.run_dir / "ct/waiter"
-    wait_until("its end to be waited for", waiter.exists)
     init = (one.ct / "init").read_text().strip()
     subprocess.run(["kill", "-9", init], check=True)
     wait_until("its end", lambda: not Path("/proc", init).exists())

@@ -222,11 +222,13 @@ class Supervised:
         self.machine.write("fake-ct/end.new", f"{how}\n").rename(self.ct / "end")
 
     def await_start(self, count: int) -> None:
-        """Wait until the container was started `count` times and runs."""
+        """Wait until the container was started `count` times, runs, and its end is waited for."""
 
         def runs() -> bool:
-            state = self.machine.run_dir / "ct/starts"
-            return state.exists() and state.read_text().strip() == str(count)
+            starts = self.machine.run_dir / "ct/starts"
+            waiter = self.machine.run_dir / "ct/waiter"
+            counted = starts.exists() and starts.read_text().strip() == str(count)
+            return counted and waiter.exists()
 
         wait_until(f"start {count}; it said:\n{self.said}", runs)
 
