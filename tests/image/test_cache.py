@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from srbuild.host.cache import ContentCache, FactStore
+from srbuild.host.cache import CachedSegment, ContentCache, FactStore
 from srbuild.image import Image
 from srbuild.manifest import Entry, Inline
 from srbuild.outputs import is_current, record_output
@@ -172,6 +173,20 @@ def test_a_cache_that_cannot_be_written_is_noted(tmp_path: Path, target: Path) -
     image, report = write(target, {"/a": entry(Inline(b""))}, cache=ContentCache(tmp_path / "file"))
     assert report.ok
     assert "does not take a segment" in image.notes[0]
+
+
+def test_segments_stored_at_once_are_all_taken(tmp_path: Path) -> None:
+    """One draft may get its final name while another store looks through the folder."""
+    data = b"a segment"
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    digest = sha256(data)
+    segment = CachedSegment(source, 0, len(data), digest, len(data), digest)
+    cache = ContentCache(tmp_path)
+    keys = [f"{number:064x}" for number in range(400)]
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda key: cache.store(key, segment), keys)) == {""}
+    assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == keys
 
 
 def test_an_output_is_current_until_it_or_its_inputs_change(tmp_path: Path, target: Path) -> None:

@@ -142,8 +142,12 @@ class ContentCache:
         return ""
 
     def _prune(self) -> None:
+        found: list[tuple[os.stat_result, str]] = []
         with os.scandir(self._folder) as entries:
-            found = [(entry.stat(), entry.path) for entry in entries if entry.is_file()]
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # a draft that has its name by now
+                    if entry.is_file():
+                        found.append((entry.stat(), entry.path))
         excess = sum(status.st_size for status, _ in found) - self._limit
         for status, path in sorted(found, key=lambda pair: pair[0].st_mtime_ns):
             if excess <= 0:
