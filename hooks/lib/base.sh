@@ -128,6 +128,21 @@ sr_run() {
     "$SR_TIMEOUT" -k 5 "$_run_limit" "$@"
 }
 
+# sr_shared_dir PATH: see to it that the directory PATH is there, which other nodes may make at the
+# same moment. Where two do so on GlusterFS, it is then absent or stale for some milliseconds, to
+# both of them.
+sr_shared_dir() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        [ -d "$1" ]
+        return
+    fi
+    sr_wait_for 5 "the directory $1" _sr_shared_dir "$1"
+}
+
+_sr_shared_dir() {
+    mkdir "$1" 2>/dev/null || [ -d "$1" ]
+}
+
 # --- text -------------------------------------------------------------------------------------
 
 # Print stdin without what could steer a terminal: only printable ASCII and line ends pass.

@@ -4,9 +4,17 @@
 # BASE/.new and renamed; nothing there is ever followed as a link, for others write there, too.
 
 # sr_host_enter DIRECTORY PATH: make the directories of PATH below DIRECTORY and go there; to be
-# called in a subshell. Fails where one is a link or no directory.
+# called in a subshell. Fails where one is a link or no directory. It begins anew for 5 seconds:
+# a directory that two nodes make at once on GlusterFS is absent or stale to both for a moment.
 sr_host_enter() {
-    cd -P "$1" || sr_fail "there is no directory $1"
+    [ -d "$1" ] || sr_fail "there is no directory $1"
+    sr_wait_for 5 "the directory $1$2" _sr_host_enter "$1" "$2" ||
+        sr_fail "the directory $_enter_at could not be made" "is the file system full, or mounted read-only?"
+}
+
+_sr_host_enter() {
+    _enter_at=$1
+    cd -P "$1" || return 1
     _enter_rest=${2#/}/
     _enter_at=$(pwd -P)
     while [ -n "$_enter_rest" ]; do
@@ -14,9 +22,12 @@ sr_host_enter() {
         _enter_rest=${_enter_rest#*/}
         [ -n "$_enter_part" ] || continue
         _enter_at=${_enter_at%/}/$_enter_part
-        [ -d "./$_enter_part" ] || mkdir "./$_enter_part" 2>/dev/null || [ -d "./$_enter_part" ] ||
-            sr_fail "the directory $_enter_at could not be made" "is the file system full, or mounted read-only?"
-        cd -P "./$_enter_part" || sr_fail "$_enter_at cannot be entered"
+        # In this order: it may appear between the two.
+        if [ -e "./$_enter_part" ] && [ ! -d "./$_enter_part" ]; then
+            sr_fail "$_enter_at is no directory" "put one in its place"
+        fi
+        [ -d "./$_enter_part" ] || mkdir "./$_enter_part" 2>/dev/null || [ -d "./$_enter_part" ] || return 1
+        cd -P "./$_enter_part" 2>/dev/null || return 1
         # A link would have led elsewhere, also one that appeared just now.
         [ "$(pwd -P)" = "$_enter_at" ] ||
             sr_fail "$_enter_at is a link, which is not followed" "put a directory in its place"

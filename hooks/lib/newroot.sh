@@ -30,7 +30,7 @@ sr_newroot_check() {
     for _newroot_dir in dev proc sys run; do
         [ ! -L "$SR_SYSROOT/$_newroot_dir" ] ||
             sr_fail "/$_newroot_dir on the shared root is a link" "it must be a directory"
-        [ -d "$SR_SYSROOT/$_newroot_dir" ] || mkdir "$SR_SYSROOT/$_newroot_dir" ||
+        sr_shared_dir "$SR_SYSROOT/$_newroot_dir" ||
             sr_fail "the shared root has no directory /$_newroot_dir" "make it: the kernel's file systems are mounted there"
     done
 }

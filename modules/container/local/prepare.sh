@@ -128,7 +128,7 @@ shared_point() (
     point_name=${2##*/}
     sr_host_enter "$1" "${2%/*}"
     if [ ! -e "./$point_name" ] && [ "$3" = dir ]; then
-        mkdir "./$point_name" 2>/dev/null || :
+        sr_shared_dir "./$point_name" || :
     elif [ ! -e "./$point_name" ]; then
         (set -C && : >"./$point_name") 2>/dev/null || :
     fi
