@@ -70,7 +70,9 @@ docs: $(VENV)/.complete ## Write what of docs/ follows from the boot modules, th
 	@$(VENV)/bin/python tests/support/pages.py host-files > build/host-files.md
 	@$(VENV)/bin/python tests/support/combinations.py > build/combinations.md
 	@$(VENV)/bin/python tests/support/rows.py > build/rows.md
-	@mv build/options.md build/combinations.md build/host-files.md build/rows.md docs/
+	@$(SRBUILD) cluster schema > build/cluster.schema.json
+	@mv build/options.md build/combinations.md build/host-files.md build/rows.md \
+		build/cluster.schema.json docs/
 
 lock: $(VENV)/.complete ## Pin the newest versions that pyproject.toml allows in requirements.lock
 	@$(VENV)/bin/python -m venv --clear build/lock

@@ -16,14 +16,17 @@ class Origin:
     """Where a wish or a value was written down.
 
     `source` is a file, an option or an environment variable as the user knows it;
-    `key` the place inside it (`install.binaries[2]`, `line 7`), empty when the whole is meant.
+    `key` the place inside it (`install.binaries[2]`, `line 7`), empty when the whole is meant;
+    `line` counts from 1, 0 where it is not known.
     """
 
     source: str
     key: str = ""
+    line: int = 0
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.key}" if self.key else self.source
+        source = f"{self.source}:{self.line}" if self.line else self.source
+        return f"{source}: {self.key}" if self.key else source
 
 
 class SrbuildError(Exception):

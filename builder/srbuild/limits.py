@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from srbuild.bootmodule import Module
-from srbuild.config.cluster import Cluster
+from srbuild.config.cluster import Cluster, Node
 from srbuild.config.settings import Settings
 from srbuild.errors import ConflictError, Origin, SrbuildError, raise_all
 
@@ -42,19 +42,25 @@ def _beyond(
             f"its name must match {limits.cluster_name}",
             Origin(source, "name"),
         )
-    for index, node in enumerate(cluster.nodes):
+    for node in cluster.nodes:
         if limits.node_id is not None and node.id > limits.node_id:
             yield ConflictError(
                 f"{module.name} takes no node number {node.id}: {limits.reason}",
                 f"number the nodes from 1 to {limits.node_id}",
-                Origin(source, f"node[{index}].id"),
+                _place(node, "id", source),
             )
         if limits.address and not _has_ipv4(node.address):
             yield ConflictError(
                 f"{module.name} needs an IPv4 address of {node.name}: {limits.reason}",
                 'give it one: address = "10.0.0.1/24"',
-                Origin(source, f"node[{index}].address"),
+                _place(node, "address", source),
             )
+
+
+def _place(node: Node, key: str, source: str) -> Origin:
+    """Where `key` of `node` stands, or would."""
+    at = node.origin or Origin(source, node.name)
+    return Origin(at.source, f"{at.key}.{key}" if at.key else key, at.line)
 
 
 def _lifted(module: Module, cluster: Cluster, recipe: Settings) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -89,33 +89,72 @@ def render_site(plan: Plan) -> list[RenderedFile]:
     cluster = plan.config.cluster
     if cluster is None:
         return []
-    site = _merge(plan.config.values, cluster.values)
-    view = _view(cluster, plan.modules, site)
-    context = {"cluster": view, **template_functions(plan.modules, cluster)}
-    origin = cluster.origin
+    site = _Site.of(plan, cluster)
     nodes = [n for n in cluster.nodes if plan.config.only_node in {None, n.name}]
     _refuse_shared_secrets(plan, nodes)
-    files = [
-        RenderedFile(
-            image_path(f"{ETC}/site.values"), _value_lines(plan.modules, cluster.values), 0o644,
-            origin,
-        ),
-        RenderedFile(image_path(f"{ETC}/nodes"), _node_table(cluster), 0o644, origin),
-        *_render(_templates(plan, "site"), plan.modules, site, context, cluster.nodes),
-    ]  # fmt: skip
-    for node, node_view in zip(cluster.nodes, view.nodes, strict=True):
-        if node not in nodes:
-            continue
-        values = _merge(site, node.values)
-        own = context | {"node": node_view}
-        rendered = list(_render(_templates(plan, "node"), plan.modules, values, own))
-        rendered.append(_node_values(plan.modules, node, origin))
+    files = site.files()
+    for node in nodes:
+        rendered = site.node_files(node)
         archive = _archive(rendered, plan.config.mtime)
         secret = any(file.secret for file in rendered)
         target = image_path(f"{ETC}/nodes.d/{node.name}.cpio")
         mode = 0o600 if secret else 0o644
-        files.append(RenderedFile(target, archive, mode, origin, secret))
+        files.append(RenderedFile(target, archive, mode, cluster.origin, secret))
     return files
+
+
+def render_nodes(plan: Plan, names: Collection[str]) -> Iterator[tuple[str, list[RenderedFile]]]:
+    """Each of the nodes `names` with all files that it finds once it has booted, by path.
+
+    Those of the image, of the site and its own; the templates, and so the errors, are those of
+    `render_image` and `render_site`.
+    """
+    cluster = plan.config.cluster
+    if cluster is None:
+        return
+    site = _Site.of(plan, cluster)
+    common = [*render_image(plan), *site.files()]
+    for node in cluster.nodes:
+        if node.name in names:
+            files = {file.target: file for file in (*common, *site.node_files(node))}
+            yield node.name, [files[target] for target in sorted(files)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What all files of a cluster are rendered from."""
+
+    plan: Plan
+    cluster: Cluster
+    values: Values
+    views: Mapping[str, NodeView]
+    context: Mapping[str, object]
+
+    @classmethod
+    def of(cls, plan: Plan, cluster: Cluster) -> _Site:
+        values = _merge(plan.config.values, cluster.values)
+        view = _view(cluster, plan.modules, values)
+        context = {"cluster": view, **template_functions(plan.modules, cluster)}
+        return cls(plan, cluster, values, {node.name: node for node in view.nodes}, context)
+
+    def files(self) -> list[RenderedFile]:
+        """The files that all nodes share."""
+        modules, cluster, origin = self.plan.modules, self.cluster, self.cluster.origin
+        templates = _templates(self.plan, "site")
+        shared = _value_lines(modules, cluster.values)
+        return [
+            RenderedFile(image_path(f"{ETC}/site.values"), shared, 0o644, origin),
+            RenderedFile(image_path(f"{ETC}/nodes"), _node_table(cluster), 0o644, origin),
+            *_render(templates, modules, self.values, self.context, cluster.nodes),
+        ]
+
+    def node_files(self, node: Node) -> list[RenderedFile]:
+        """The files that are `node`'s own."""
+        modules = self.plan.modules
+        own = {**self.context, "node": self.views[node.name]}
+        values = _merge(self.values, node.values)
+        rendered = _render(_templates(self.plan, "node"), modules, values, own)
+        return [*rendered, _node_values(modules, node, self.cluster.origin)]
 
 
 def _templates(plan: Plan, scope: str) -> list[Rendered]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def messages(caught: pytest.ExceptionInfo[SrbuildError]) -> list[str]:
     error = caught.value
     found = error.errors if isinstance(error, ErrorGroup) else (error,)
     assert error.exit_code == 3
-    return [str(one).partition("cluster.toml: ")[2] for one in found]
+    return [re.split(r"cluster\.toml(?::[0-9]+)?: ", str(one), maxsplit=1)[1] for one in found]
 
 
 def test_a_cluster_is_read_whole(tmp_path: Path, load) -> None:

@@ -14,6 +14,7 @@ from srbuild.errors import ConfigError, SrbuildError
 from srbuild.paths import ImagePath, data_dir
 from srbuild.plan import Plan, make_plan
 from srbuild.render import RenderedFile, render_site
+from support.corosync import corosync_test
 from support.shells import SHELLS
 
 DEVICES = "/etc/srbuild/fence.devices"
@@ -263,17 +264,6 @@ def test_corosync_is_no_pushover(sysroot: Path, tmp_path: Path) -> None:
     own = f"system {{\n    state_dir: {tmp_path}\n}}\n"
     conf.write_text(f"{own}totem {{\n    version: 2\n    transport: pigeon\n}}\n")
     assert corosync_test(sysroot, conf).returncode != 0
-
-
-def corosync_test(sysroot: Path, conf: Path) -> subprocess.CompletedProcess[str]:
-    """`corosync -t` of the sysroot: does it take the file?"""
-    folders = [*sysroot.glob("usr/lib/*-linux-gnu"), *sysroot.glob("lib/*-linux-gnu")]
-    loaders = [path for f in folders for path in f.glob("ld-linux-*.so.*")]
-    paths = ":".join(map(str, folders))
-    command = [loaders[0], "--library-path", paths, sysroot / "usr/sbin/corosync"]
-    return subprocess.run(
-        [*command, "-t", "-c", conf], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)

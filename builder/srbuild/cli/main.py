@@ -26,6 +26,7 @@ VERBS = {
     "sysroot": ("srbuild.cli.sysroot", "sysroot"),
     "modules": ("srbuild.cli.modules", "modules"),
     "hardware": ("srbuild.cli.hardware", "hardware"),
+    "cluster": ("srbuild.cli.cluster", "cluster"),
     "local": ("srbuild.cli.local", "local"),
     "test": ("srbuild.cli.test", "test"),
 }

@@ -118,15 +118,19 @@ def collect(errors: list[SrbuildError]) -> Iterator[None]:
 
 
 class Reader:
-    """Converts the tables of one `source` and collects what is wrong with them."""
+    """Converts the tables of one `source` and collects what is wrong with them.
 
-    def __init__(self, source: str) -> None:
+    `place` tells where a key path was written, for a table that several files make.
+    """
+
+    def __init__(self, source: str, place: Callable[[str], Origin] | None = None) -> None:
         self.source = source
+        self.place = place or (lambda key: Origin(source, key))
         self.errors: list[SrbuildError] = []
 
     def fail(self, key: str, message: str, hint: str = "") -> None:
         """Note an error at the key path `key`."""
-        self.errors.append(ConfigError(message, hint, Origin(self.source, key)))
+        self.errors.append(ConfigError(message, hint, self.place(key)))
 
     def finish(self) -> None:
         """Raise all errors noted so far, if any."""

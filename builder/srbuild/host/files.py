@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -170,6 +170,21 @@ def make_private_folder(path: HostPath) -> None:
         if not folder.is_dir():
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
+
+
+def write_new_tree(folder: HostPath, files: Iterable[tuple[str, bytes, int]]) -> None:
+    """Make `folder`, open to its owner only, with `files`: (absolute path in there, data, mode).
+
+    SrbuildError when the folder exists already or a file can't be written.
+    """
+    with _reported("make", folder):
+        folder.mkdir(mode=0o700)
+    for name, data, mode in files:
+        path = folder / name.lstrip("/")
+        with _reported("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
 
 
 def _create(target: HostPath, mode: int) -> tuple[HostPath, int]:
