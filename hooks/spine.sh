@@ -15,7 +15,13 @@ set -eu
 # not waited for longer than 2 seconds: a daemon may hold its pipe.
 logged() {
     _logged_pipe=$SR_RUN/pipe
-    mkfifo "$_logged_pipe"
+    # The last one serves again, unless somebody still writes into it.
+    if [ ! -f "$SR_RUN/read" ]; then
+        rm -f "$_logged_pipe"
+        mkfifo "$_logged_pipe"
+    else
+        rm -f "$SR_RUN/read"
+    fi
     {
         tee -a "$SR_RUN/log" "$SR_RUN/output" || :
         : >"$SR_RUN/read"
@@ -30,7 +36,7 @@ logged() {
 execute() (
     sr_values_export "$SR_MODULE"
     _execute_flags=-eu
-    if sr_is_on rd.debug 0; then
+    if sr_cmdline rd.debug >/dev/null && sr_is_on rd.debug 0; then
         if sr_has_secret "$SR_MODULE"; then
             sr_log "not traced: it handles a secret"
         else
@@ -45,8 +51,9 @@ execute() (
 
 # One attempt at a script; the notes of an earlier one are gone.
 attempt() {
-    rm -f "$SR_RUN/why" "$SR_RUN/hint" "$SR_RUN/command" "$SR_RUN/pipe" "$SR_RUN/read"
-    : >"$SR_RUN/output"
+    for _attempt_note in why hint command output; do
+        : >"$SR_RUN/$_attempt_note"
+    done
     logged execute "$1" "$2"
 }
 

@@ -49,13 +49,13 @@ sr_gateway() {
     _gateway_length=32
     sr_check_ip4 "$2" || _gateway_length=128
     sr_hint "is the gateway $2 on the network of $1?"
-    sr_run ip route replace "$2/$_gateway_length" dev "$1"
+    sr_ip route replace "$2/$_gateway_length" dev "$1"
     sr_default_route "$1" "$2"
 }
 
 # sr_static IF ADDRESS/PREFIX [GATEWAY]
 sr_static() {
-    sr_run ip addr replace "$2" dev "$1"
+    sr_ip addr replace "$2" dev "$1"
     [ -z "${3:-}" ] || sr_gateway "$1" "$3"
     printf '%s\n' "${2%%/*}" >"$SR_NET_STATE/static.$1"
     sr_log "$1 has $2${3:+, gateway $3}"
@@ -78,7 +78,7 @@ sr_add_route() {
 }
 
 _sr_route_set() {
-    sr_run ip route "$@" 2>/dev/null
+    sr_ip route "$@" 2>/dev/null
 }
 
 # --- waiting ----------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ sr_address_of() {
                 failed) sr_fail "another machine has the IPv6 address of $2 already" \
                     "correct the address; ip -6 neigh on another machine shows who has it" ;;
             esac
-            found=$(cat "$SR_NET_STATE/static.$2")
+            read -r found <"$SR_NET_STATE/static.$2"
             ;;
         dhcp | single-dhcp) _sr_given dhcp "$2" ;;
         dhcp6) _sr_by_dhcp6 "$2" ;;
@@ -124,7 +124,8 @@ _sr_by_kernel() {
 
 # sr_any_ready METHOD:IF,IF…: set $ready to the first of the interfaces that is, and $found.
 sr_any_ready() {
-    for ready in $(printf '%s' "${1#*:}" | tr , ' '); do
+    sr_apart "${1#*:}"
+    for ready in $apart; do
         sr_address_of "${1%%:*}" "$ready" && return
     done
     return 1
@@ -147,7 +148,8 @@ sr_all_ready() {
 
 # sr_why_not METHOD:IF,IF…: print what is missing, for a person.
 sr_why_not() {
-    for _why_nic in $(printf '%s' "${1#*:}" | tr , ' '); do
+    sr_apart "${1#*:}"
+    for _why_nic in $apart; do
         if ! sr_has_link "$_why_nic"; then
             printf '%s has no link; ' "$_why_nic"
         else
@@ -177,7 +179,7 @@ sr_raise() {
             *" $nic "*) continue ;;
         esac
         [ -z "$_raise_mtu" ] || sr_set_mtu "$nic" "$_raise_mtu"
-        sr_run ip link set "$nic" up
+        sr_ip link set "$nic" up
         mkdir -p "$SR_NET_STATE"
         printf '%s\n' "$nic" >>"$SR_NET_STATE/used"
         raised="${raised:+$raised }$nic"

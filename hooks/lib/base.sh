@@ -19,6 +19,8 @@ SR_TIMEOUT=${SR_TIMEOUT:-/usr/bin/timeout}
 export SR_ROOT SR_HOME SR_LIB SR_ETC SR_RUN SR_PROC SR_SYS SR_DEV SR_SYSROOT SR_TIMEOUT
 SR_POINT=${SR_POINT:-boot}
 SR_MODULE=${SR_MODULE:-}
+# For `read`: a command substitution would be a process.
+SR_TAB='	'
 
 # --- messages ---------------------------------------------------------------------------------
 
@@ -66,7 +68,9 @@ sr_put() {
 sr_get() {
     _sr_check_name "$1"
     if [ -f "$SR_RUN/state/$1" ]; then
-        cat "$SR_RUN/state/$1"
+        while IFS= read -r _get_line; do
+            printf '%s\n' "$_get_line"
+        done <"$SR_RUN/state/$1"
     elif [ "$#" -gt 1 ]; then
         printf '%s\n' "$2"
     else
@@ -141,6 +145,15 @@ sr_shared_dir() {
 
 _sr_shared_dir() {
     mkdir "$1" 2>/dev/null || [ -d "$1" ]
+}
+
+# sr_ip WORD…: ask the kernel by ip(8), named in the summary block like what sr_run runs. Without a
+# limit, which would cost several times what the request does: the kernel answers at once, or
+# cannot be interrupted in it at all.
+sr_ip() {
+    printf 'ip %s\n' "$*" >"$SR_RUN/command"
+    sr_find_program ip
+    "$program" "$@"
 }
 
 # --- text -------------------------------------------------------------------------------------

@@ -260,8 +260,7 @@ sr_check_flags() {
 # and why; status 1 when it takes all of them.
 sr_refused() {
     [ -f "$SR_HOME/refused" ] || return 1
-    _refused_tab=$(printf '\t')
-    while IFS="$_refused_tab" read -r _refused_name _refused_word _refused_why; do
+    while IFS="$SR_TAB" read -r _refused_name _refused_word _refused_why; do
         [ "$_refused_name" = "$1" ] || continue
         case ,$2, in
             *",$_refused_word,"* | *",$_refused_word="*)

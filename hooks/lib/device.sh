@@ -15,10 +15,24 @@ sr_modprobe() {
     sr_run -t 120 modprobe -a "$@"
 }
 
+# sr_find_program NAME: set $program to the first NAME on PATH, by its path: busybox takes an applet
+# of its own for a bare name, even where a module has brought the real tool.
+sr_find_program() {
+    _program_rest=$PATH:
+    while [ -n "$_program_rest" ]; do
+        program=${_program_rest%%:*}/$1
+        _program_rest=${_program_rest#*:}
+        [ ! -x "$program" ] || return 0
+    done
+    program=$1
+}
+
 # Load the drivers of all devices present. Drivers that the image does not carry are no error:
 # it carries what the boot needs, not what the machine has. Buses show their devices only once
 # their own driver is there, so this goes on until no new alias turns up.
+# The limit of the script that calls it is the limit of all this.
 sr_coldplug() {
+    sr_find_program modprobe
     : >"$SR_RUN/aliases"
     # Every device that a driver can take is on a bus (Documentation/driver-api/driver-model/bus.rst):
     # to read these links takes a fraction of a walk through all of sysfs. An alias never holds a
@@ -27,7 +41,7 @@ sr_coldplug() {
         seen[$0]++ || source == "tried" || !/^[A-Za-z0-9_]+:[!-~]*$/ { next }
         { print; found = 1 }
         END { exit !found }' source=tried "$SR_RUN/aliases" source=sysfs - >"$SR_RUN/aliases.new"; do
-        xargs "$SR_TIMEOUT" -k 5 120 modprobe -a -b -q <"$SR_RUN/aliases.new" >/dev/null 2>&1 || :
+        xargs "$program" -a -b -q <"$SR_RUN/aliases.new" >/dev/null 2>&1 || :
         cat "$SR_RUN/aliases.new" >>"$SR_RUN/aliases"
     done
 }

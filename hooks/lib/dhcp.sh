@@ -20,9 +20,9 @@ sr_default_route() {
     _default_family=4
     sr_check_ip4 "$2" || _default_family=6
     _default_nic=$1
-    set -- ip route replace default via "$2" dev "$1"
+    set -- route replace default via "$2" dev "$1"
     sr_owns_default "$_default_nic" "$_default_family" || set -- "$@" metric 1024
-    sr_run "$@"
+    sr_ip "$@"
 }
 
 # sr_nameserver ADDRESS: add it to those that are asked, once.

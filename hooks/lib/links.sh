@@ -6,6 +6,16 @@
 
 SR_NET=$SR_SYS/class/net
 
+# sr_apart LIST: set $apart to the words of LIST (commas between) with spaces between.
+sr_apart() {
+    apart=
+    _apart_rest=$1,
+    while [ -n "$_apart_rest" ]; do
+        apart="$apart${apart:+ }${_apart_rest%%,*}"
+        _apart_rest=${_apart_rest#*,}
+    done
+}
+
 # Print the names of the machine's network cards: what has a device behind it.
 sr_cards() {
     for _card_path in "$SR_NET"/*/device; do
@@ -20,19 +30,21 @@ sr_cards_shown() {
     sr_cards | tr '\n' ' '
 }
 
-# Print the MAC address that the card $1 was made with: a bond gives its slaves another.
+# Set $mac to the MAC address that the card $1 was made with, in lower case as the kernel writes it
+# (mac_address_string in lib/vsprintf.c): a bond gives its slaves another.
 _sr_mac_of() {
-    cat "$SR_NET/$1/bonding_slave/perm_hwaddr" 2>/dev/null || cat "$SR_NET/$1/address" 2>/dev/null
-}
+    mac=
+    read -r mac <"$SR_NET/$1/bonding_slave/perm_hwaddr" || read -r mac <"$SR_NET/$1/address"
+} 2>/dev/null
 
 # Print the cards that have one of the MAC addresses $1 (lower case, commas between), one a line;
 # status 1 when there is none.
 sr_cards_by_mac() {
     _by_mac_status=1
     for _by_mac_card in $(sr_cards); do
-        _by_mac_own=$(_sr_mac_of "$_by_mac_card" | tr 'A-F' 'a-f') || continue
+        _sr_mac_of "$_by_mac_card" || continue
         case ,$1, in
-            *",${_by_mac_own:-none},"*)
+            *",${mac:-none},"*)
                 printf '%s\n' "$_by_mac_card"
                 _by_mac_status=0
                 ;;
@@ -91,7 +103,7 @@ sr_set_mtu() (
         [ "$_mtu_below" -ge "$2" ] || sr_set_mtu "$_mtu_lower" "$2"
     done
     sr_hint "can the card and the driver of $1 do packets of $2 bytes? see ip -d link show $1"
-    sr_run ip link set "$1" mtu "$2"
+    sr_ip link set "$1" mtu "$2"
 )
 
 # --- names ------------------------------------------------------------------------------------
@@ -101,14 +113,14 @@ sr_rename() {
     sr_ifname_parse "$1" || sr_fail "ifname=$1: $sr_reason"
     sr_need_nic "$(printf '%s' "$ifname_mac" | tr : -)"
     [ "$nic" != "$ifname_name" ] || return 0
-    sr_run ip link set "$nic" down
+    sr_ip link set "$nic" down
     if [ -d "$SR_NET/$ifname_name" ]; then
         read -r _rename_index <"$SR_NET/$ifname_name/ifindex"
-        sr_run ip link set "$ifname_name" down
-        sr_run ip link set "$ifname_name" name "nic$_rename_index"
+        sr_ip link set "$ifname_name" down
+        sr_ip link set "$ifname_name" name "nic$_rename_index"
         sr_log "the card that was $ifname_name is nic$_rename_index now"
     fi
-    sr_run ip link set "$nic" name "$ifname_name"
+    sr_ip link set "$nic" name "$ifname_name"
     sr_log "$nic ($ifname_mac) is $ifname_name now"
 }
 
@@ -146,8 +158,8 @@ _sr_bond_tune() {
 _sr_bond_take() {
     sr_find_nic "$1" || return 1
     [ -e "$SR_NET/$nic/master" ] && return
-    sr_run ip link set "$nic" down
-    sr_run ip link set "$nic" master "$bond_name"
+    sr_ip link set "$nic" down
+    sr_ip link set "$nic" master "$bond_name"
 }
 
 _sr_bond_primary() {
@@ -168,7 +180,7 @@ sr_make_bond() {
     sr_hint "is the kmod bonding in the image?"
     [ -d "$SR_SYS/module/bonding" ] || sr_run modprobe bonding max_bonds=0
     if [ ! -d "$SR_NET/$bond_name" ]; then
-        sr_run ip link add name "$bond_name" type bond
+        sr_ip link add name "$bond_name" type bond
         _sr_bond_tune
     fi
     _bond_taken=
@@ -183,7 +195,7 @@ sr_make_bond() {
         "the machine's cards: $(sr_cards_shown)"
     _sr_bond_primary
     [ -z "$bond_mtu" ] || sr_set_mtu "$bond_name" "$bond_mtu"
-    sr_run ip link set "$bond_name" up
+    sr_ip link set "$bond_name" up
     sr_log "the bond $bond_name:$_bond_taken ($bond_options)"
 }
 
@@ -194,10 +206,10 @@ sr_make_vlan() {
     sr_need_nic "$vlan_lower"
     sr_hint "is the kmod 8021q in the image?"
     [ -d "$SR_SYS/module/8021q" ] || sr_run modprobe 8021q
-    sr_run ip link set "$nic" up
+    sr_ip link set "$nic" up
     [ -d "$SR_NET/$vlan_name" ] ||
-        sr_run ip link add link "$nic" name "$vlan_name" type vlan id "$vlan_id"
-    sr_run ip link set "$vlan_name" up
+        sr_ip link add link "$nic" name "$vlan_name" type vlan id "$vlan_id"
+    sr_ip link set "$vlan_name" up
     sr_log "the VLAN $vlan_id on $nic is $vlan_name"
 }
 
@@ -207,18 +219,18 @@ sr_make_bridge() {
     sr_bridge_parse "$1" || sr_fail "bridge=$1: $sr_reason"
     sr_hint "is the kmod bridge in the image?"
     [ -d "$SR_SYS/module/bridge" ] || sr_run modprobe bridge
-    [ -d "$SR_NET/$bridge_name" ] || sr_run ip link add name "$bridge_name" type bridge
+    [ -d "$SR_NET/$bridge_name" ] || sr_ip link add name "$bridge_name" type bridge
     _bridge_mac=
     for _bridge_port in $bridge_ports; do
         sr_need_nic "$_bridge_port"
-        [ -e "$SR_NET/$nic/master" ] || sr_run ip link set "$nic" master "$bridge_name"
-        sr_run ip link set "$nic" up
+        [ -e "$SR_NET/$nic/master" ] || sr_ip link set "$nic" master "$bridge_name"
+        sr_ip link set "$nic" up
         if [ -z "$_bridge_mac" ]; then
             read -r _bridge_mac <"$SR_NET/$nic/address"
-            sr_run ip link set "$bridge_name" address "$_bridge_mac"
+            sr_ip link set "$bridge_name" address "$_bridge_mac"
         fi
     done
-    sr_run ip link set "$bridge_name" up
+    sr_ip link set "$bridge_name" up
     sr_log "the bridge $bridge_name: $bridge_ports"
 }
 

@@ -55,12 +55,11 @@ _sr_values_merge() {
 # sr_values_load: merge and check all values, keep them for sr_values_export. Fails with the
 # option's source; a secret's value is not shown.
 sr_values_load() {
-    _load_tab=$(printf '\t')
     (
         umask 077
         _sr_values_merge >"$SR_RUN/values"
     )
-    while IFS="$_load_tab" read -r _load_name _load_type _load_many _load_secret _load_from _load_value; do
+    while IFS="$SR_TAB" read -r _load_name _load_type _load_many _load_secret _load_from _load_value; do
         case $_load_name in
             SR_*[!A-Z0-9_]* | [!S]*) sr_fail "no option's variable can be named $_load_name" ;;
         esac
@@ -93,18 +92,37 @@ _sr_values_check() {
         "correct $_load_from (option ${_load_name#SR_})"
 }
 
+# _sr_prefix MODULE: set $prefix to what MODULE's variables begin with. For every script twice, so
+# without a process: a letter is looked up among pairs.
+_sr_prefix() {
+    prefix=SR_
+    _prefix_rest=$1
+    while [ -n "$_prefix_rest" ]; do
+        _prefix_char=${_prefix_rest%"${_prefix_rest#?}"}
+        _prefix_rest=${_prefix_rest#?}
+        case $_prefix_char in
+            [a-z-])
+                _prefix_pair=aAbBcCdDeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStTuUvVwWxXyYzZ-_
+                _prefix_pair=${_prefix_pair#*"$_prefix_char"}
+                prefix=$prefix${_prefix_pair%"${_prefix_pair#?}"}
+                ;;
+            *) prefix=$prefix$_prefix_char ;;
+        esac
+    done
+    prefix=${prefix}_
+}
+
 # sr_values_export MODULE: export what sr_values_load found, and of the secrets only MODULE's own.
 sr_values_export() {
-    _export_tab=$(printf '\t')
-    _export_prefix=SR_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')_
+    _sr_prefix "$1"
     # Options without any value are there too, empty, so that `set -u` scripts can ask for them.
-    while IFS="$_export_tab" read -r _export_name _; do
+    while IFS="$SR_TAB" read -r _export_name _; do
         export "$_export_name="
     done <"$SR_HOME/options"
-    while IFS="$_export_tab" read -r _export_name _export_type _ _export_secret _ _export_value; do
+    while IFS="$SR_TAB" read -r _export_name _export_type _ _export_secret _ _export_value; do
         if [ "$_export_secret" = 1 ]; then
             case $_export_name in
-                "$_export_prefix"*) ;;
+                "$prefix"*) ;;
                 *) continue ;;
             esac
         fi
@@ -120,11 +138,10 @@ sr_values_export() {
 
 # sr_has_secret MODULE: does a secret of MODULE have a value (so that it must not be traced)?
 sr_has_secret() {
-    _secret_tab=$(printf '\t')
-    _secret_prefix=SR_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')_
-    while IFS="$_secret_tab" read -r _secret_name _ _ _secret_flag _ _secret_value; do
+    _sr_prefix "$1"
+    while IFS="$SR_TAB" read -r _secret_name _ _ _secret_flag _ _secret_value; do
         case $_secret_flag:$_secret_value:$_secret_name in
-            1:?*:"$_secret_prefix"*) return 0 ;;
+            1:?*:"$prefix"*) return 0 ;;
         esac
     done <"$SR_RUN/values"
     return 1

@@ -15,10 +15,16 @@ macs_present() {
         esac
         [ -r "$_mac_file" ] || continue
         read -r _mac <"$_mac_file" || continue
-        if sr_check_mac "$_mac"; then
-            printf '%s\n' "$_mac" | tr 'A-F' 'a-f'
-        fi
-    done | sort -u
+        ! sr_check_mac "$_mac" || printf '%s\n' "$_mac"
+    done
+}
+
+# Set $count to how many nodes there are.
+count_nodes() {
+    count=0
+    while read -r _; do
+        count=$((count + 1))
+    done <"$nodes"
 }
 
 # Print the names of the nodes that own a card of this machine, one a line.
@@ -87,7 +93,7 @@ choose_node() {
         printf '%s\n' "$_choose_name"
     elif [ -n "$_choose_mac" ]; then
         printf '%s\n' "$_choose_mac"
-    elif [ "$(wc -l <"$nodes")" -eq 1 ]; then
+    elif [ "$count" -eq 1 ]; then
         read -r _choose_name _ _choose_list <"$nodes"
         [ "$_choose_list" = - ] ||
             sr_warn "no card has a MAC address of $_choose_name ($_choose_list); it is the only node, so this is it"
@@ -128,7 +134,8 @@ if [ ! -f "$nodes" ]; then
         "append the cluster's part, as srbuild build --part site --cluster cluster.toml makes it, to the initrd"
 fi
 
-if [ -z "$SR_CORE_NODE$SR_CORE_NODEID" ] && [ "$(wc -l <"$nodes")" -gt 1 ]; then
+count_nodes
+if [ -z "$SR_CORE_NODE$SR_CORE_NODEID" ] && [ "$count" -gt 1 ]; then
     sr_wait_for "$SR_CORE_NIC_TIMEOUT" "a network card with a MAC address of the cluster" any_by_mac || :
 fi
 name=$(choose_node) || exit 1

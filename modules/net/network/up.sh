@@ -19,10 +19,10 @@ reject_others() {
 
 # dracut's bare words stand for whole sentences.
 add_bare_words() {
-    if _bare_word=$(sr_cmdline bond) && [ -z "$_bare_word" ]; then
+    if sr_cmdline bond >/dev/null && [ -z "$(sr_cmdline bond)" ]; then
         SR_NETWORK_BOND=bond0:eth0,eth1:mode=balance-rr
     fi
-    if _bare_word=$(sr_cmdline bridge) && [ -z "$_bare_word" ]; then
+    if sr_cmdline bridge >/dev/null && [ -z "$(sr_cmdline bridge)" ]; then
         SR_NETWORK_BRIDGE=br0:eth0
     fi
 }
@@ -67,7 +67,10 @@ $_cand_card
 }
 
 any_card() {
-    [ -n "$(sr_cards)" ]
+    for _any_path in "$SR_NET"/*/device; do
+        [ ! -e "$_any_path" ] || return 0
+    done
+    return 1
 }
 
 # Set $chosen to the interfaces to use (commas between), brought up: the one that is named, or
@@ -90,10 +93,11 @@ choose() {
             esac
         done
     fi
-    for _choose_card in $(printf '%s' "$chosen" | tr , ' '); do
-        [ -z "$ip_mac" ] || sr_run ip link set "$_choose_card" address "$ip_mac"
+    sr_apart "$chosen"
+    for _choose_card in $apart; do
+        [ -z "$ip_mac" ] || sr_ip link set "$_choose_card" address "$ip_mac"
         [ -z "${ip_mtu:-$SR_NETWORK_MTU}" ] || sr_set_mtu "$_choose_card" "${ip_mtu:-$SR_NETWORK_MTU}"
-        sr_run ip link set "$_choose_card" up
+        sr_ip link set "$_choose_card" up
     done
 }
 
@@ -109,7 +113,8 @@ choose_link() {
 }
 
 link_among() {
-    for linked in $(printf '%s' "$chosen" | tr , ' '); do
+    sr_apart "$chosen"
+    for linked in $apart; do
         ! sr_has_link "$linked" || return 0
     done
     return 1
@@ -130,7 +135,8 @@ gateway_of() {
 # begin METHOD [ADDRESS/PREFIX [GATEWAY]]: on $chosen.
 begin() {
     [ "$1" != static ] || choose_link
-    for _begin_nic in $(printf '%s' "$chosen" | tr , ' '); do
+    sr_apart "$chosen"
+    for _begin_nic in $apart; do
         printf '%s\n' "$_begin_nic" >>"$SR_NET_STATE/used"
         case $1 in
             static) sr_static "$_begin_nic" "$2" "${3:-$(gateway_of "$2")}" ;;
@@ -280,16 +286,17 @@ settled() {
         sr_put NET_ADDRESS "$found"
     fi
     [ "${1%%:*}" = single-dhcp ] || return 0
-    for _settled_other in $(printf '%s' "${1#*:}" | tr , ' '); do
+    sr_apart "${1#*:}"
+    for _settled_other in $apart; do
         [ "$_settled_other" = "$ready" ] || sr_dhcp_end "$_settled_other"
     done
 }
 
 reject_others
 add_bare_words
-mkdir -p "$SR_NET_STATE"
+[ -d "$SR_NET_STATE" ] || mkdir -p "$SR_NET_STATE"
 rm -f "$SR_NET_STATE/used" "$SR_NET_STATE/default4" "$SR_NET_STATE/default6"
-sr_run ip link set lo up
+sr_ip link set lo up
 for server in $SR_NETWORK_NAMESERVER; do
     sr_nameserver "$server"
 done
