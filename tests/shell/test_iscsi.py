@@ -12,9 +12,13 @@ TARGET = "iqn.2026-01.lab:root"
 
 
 def attach(
-    machine: Machine, login: str = "exit 0", rescan: str = "exit 0", **options: str
+    machine: Machine,
+    login: str = "exit 0",
+    rescan: str = "exit 0",
+    asked: str = "exit 8",
+    **options: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run attach.sh against an iscsiadm whose `--login` and `--rescan` are these shell texts."""
+    """Run attach.sh against an iscsiadm whose answers are these shell texts."""
     machine.write("etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.2026-01.lab:n1\n")
     machine.fake("setsid", 'exec "$@"', record=False)
     machine.fake("iscsid", f'echo 4242 >"{machine.root}/run/iscsid.pid"')
@@ -30,6 +34,7 @@ case "$*" in
     '-m session') exit 21 ;;
     *--login*) {login} ;;
     *--rescan*) {rescan} ;;
+    '-m discovery'*) {asked} ;;
 esac""",
     )
     given = {
@@ -99,6 +104,30 @@ def test_a_target_that_never_comes_up(machine: Machine) -> None:
     for part in (TARGET, "10.9.0.1:3260", "status 8", "2 s"):
         assert part in why
     assert machine.note("hint")
+
+
+def test_a_name_that_the_portal_does_not_know(machine: Machine) -> None:
+    """The server closes the connection, iscsiadm calls that a time-out."""
+    asked = 'echo "10.9.0.1:3260,1 iqn.2026-01.lab:other"; printf "10.9.0.1:3260,1 iqn.\\033[2J\\n"'
+    assert attach(machine, "exit 8", asked=asked).returncode == 1
+    why = machine.note("why")
+    assert why.strip() == (
+        f"the portal 10.9.0.1:3260 answers, but has no target {TARGET} for this node;"
+        " it has: iqn.2026-01.lab:other"
+    )
+    assert "iqn.2026-01.lab:n1" in machine.note("hint")
+    assert any("-o nonpersistent -p 10.9.0.1:3260" in call for call in machine.calls)
+
+
+def test_a_portal_that_has_nothing_for_this_node(machine: Machine) -> None:
+    assert attach(machine, "exit 8", asked="exit 0").returncode == 1
+    assert machine.note("why").strip().endswith(f"has no target {TARGET} for this node")
+
+
+def test_a_target_that_is_offered_and_does_not_answer(machine: Machine) -> None:
+    found = attach(machine, "exit 8", asked=f'echo "10.9.0.1:3260,1 {TARGET}"')
+    assert found.returncode == 1
+    assert "could not be reached within 2 s (iscsiadm status 8)" in machine.note("why")
 
 
 @pytest.mark.parametrize(("status", "hint"), [(24, "chap_secret"), (19, "initiator")])

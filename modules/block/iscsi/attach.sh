@@ -13,6 +13,8 @@ set -eu
 . "$SR_LIB/disk.sh"
 # shellcheck source=modules/block/iscsi/targets.sh
 . "${0%/*}/targets.sh"
+# shellcheck source=modules/block/iscsi/away.sh
+. "${0%/*}/away.sh"
 
 # Exit codes of iscsiadm (its manual's EXIT STATUS).
 exists=15
@@ -20,8 +22,6 @@ refused=19
 unauthorised=24
 
 pidfile=$SR_ROOT/run/iscsid.pid
-etc=$SR_ROOT/etc/iscsi
-work=$SR_RUN/iscsi
 
 # --- what to log in to ----------------------------------------------------------------------------
 
@@ -291,7 +291,7 @@ await() {
     _await_what=${_await_what% }
     sr_hint "is the target up, and does a route lead there from $(sr_get NET_ADDRESS 'this node')? ping $(portals_of "$(targets | head -n 1)" | sed 's/:[0-9]*$//; q')"
     if ! sr_wait_for "$SR_ISCSI_TIMEOUT" "$_await_what" root_settled; then
-        sr_fail "$_await_what could not be reached within $SR_ISCSI_TIMEOUT s$(cat "$work/away" 2>/dev/null)"
+        away "$_await_what"
     fi
     [ "$in" -gt 0 ] || refuse
     sr_wait_for "$SR_ISCSI_REST_TIMEOUT" "the other targets and portals" all_settled || :
