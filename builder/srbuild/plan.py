@@ -14,6 +14,7 @@ from typing import Final
 from srbuild.bootmodule import Module, Option
 from srbuild.catalog import Catalog
 from srbuild.config.cluster import check_required
+from srbuild.config.ipform import asks_dhcp6
 from srbuild.config.load import Config
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
 from srbuild.layers import TABLES
@@ -61,6 +62,7 @@ def make_plan(config: Config, catalog: Catalog, spine: Spine) -> Plan:
     modules = catalog.resolve(dict.fromkeys(chosen))
     raise_all(_rivals(modules))
     raise_all(_stray_values(config, modules))
+    raise_all(_without_dhcp6(config, modules))
     if config.cluster:
         check_required(modules, config.cluster, config.values)
         check_limits(modules, config.cluster, config.values)
@@ -153,6 +155,21 @@ def _stray_values(config: Config, modules: tuple[Module, ...]) -> list[SrbuildEr
         )
         for name, origin in places
         if name not in names
+    ]
+
+
+def _without_dhcp6(config: Config, modules: tuple[Module, ...]) -> list[SrbuildError]:
+    """Interfaces that are to ask for DHCPv6, in an image without a client for it."""
+    if any(module.name == "dhcp6" for module in modules):
+        return []
+    return [
+        ConfigError(
+            f"ip = {value!r} asks for DHCPv6, and the image has no client for it",
+            "add the boot module with --module dhcp6, or use auto6",
+            origin,
+        )
+        for value, origin in _values_of(config, "network", "ip")
+        if asks_dhcp6(value)
     ]
 
 

@@ -39,6 +39,19 @@ def parse_ipform(raw: str) -> str:
     return _full_form(raw, first, rest)
 
 
+def asks_dhcp6(form: str) -> bool:
+    """Does `form`, as parse_ipform gives it, take a client for DHCPv6?"""
+    fields = []
+    rest = form
+    while rest:
+        field, rest = cut_field(rest)
+        fields.append(field)
+    if len(fields) > 1:
+        place = 6 if not fields[0] or _is_ip(fields[0]) else 1
+        fields = fields[place : place + 1]
+    return fields in (["dhcp6"], ["either6"])
+
+
 def _is_ip(text: str) -> bool:
     try:
         parse_ip(text)
