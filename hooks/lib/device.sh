@@ -15,8 +15,8 @@ sr_modprobe() {
     sr_run -t 120 modprobe -a "$@"
 }
 
-# sr_find_program NAME: set $program to the first NAME on PATH, by its path: busybox takes an applet
-# of its own for a bare name, even where a module has brought the real tool.
+# sr_find_program NAME: set $program to the first NAME on PATH, by its path; fails when there is none.
+# For a bare name busybox would take an applet of its own, even where there is the real tool.
 sr_find_program() {
     _program_rest=$PATH:
     while [ -n "$_program_rest" ]; do
@@ -24,7 +24,7 @@ sr_find_program() {
         _program_rest=${_program_rest#*:}
         [ ! -x "$program" ] || return 0
     done
-    program=$1
+    sr_fail "there is no program $1" "is its package in the tree that the image was built from?"
 }
 
 # Load the drivers of all devices present. Drivers that the image does not carry are no error:
