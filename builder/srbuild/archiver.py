@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 
 from srbuild.belt import Belt
 from srbuild.errors import ConflictError
 from srbuild.formats.compress import Sink, open_compressor
 from srbuild.formats.cpio import CpioWriter
+from srbuild.frozen import frozen
 from srbuild.host.sources import CHUNK, read_source, unpack_source
 from srbuild.layers import Segment
 from srbuild.manifest import Content, File, Inline, Symlink
@@ -22,7 +22,7 @@ from srbuild.records import Stored, make_record
 _GATHER = 32 << 10  # bytes: less than that is not worth a call to the compressor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Archived:
     """The archive inside a segment: bytes, sha256 in hexadecimal, and its Files' data."""
 

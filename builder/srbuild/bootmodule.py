@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias, get_args
 
 from srbuild.config import values
 from srbuild.config.convert import GIVEN, TABLE_KEY, toml_key
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath, ImagePath, image_path
 
 Kind: TypeAlias = Literal[
@@ -59,7 +60,7 @@ CmdlineName = Annotated[
 Target = Annotated[ImagePath, _image_path]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """A setting of a module. `default` holds normalised values, none when there is no default.
 
@@ -163,7 +164,7 @@ class Option:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Template:
     """A file rendered at build time, for the image, the site or each node.
 
@@ -188,7 +189,7 @@ class Template:
         return self.mode if self.mode is not None else 0o600 if self.secret else 0o644
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileWish:
     """Sysroot files that match the glob `source`; `target`, if any, renames the single match."""
 
@@ -198,7 +199,7 @@ class FileWish:
     target: Target | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Install:
     """What the module needs in the image, by the names that the sysroot has for it.
 
@@ -226,7 +227,7 @@ class Install:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A script of the module's folder, run at a boot-time point for at most `timeout` seconds.
 
@@ -240,14 +241,14 @@ class Run:
     timeout: Annotated[int, _timeout] = RUN_TIMEOUT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survive:
     """Processes that outlive the container and the shutdown's kill, by their `comm` names."""
 
     processes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packages:
     """The packages that supply the module's files, per family of distributions."""
 
@@ -260,7 +261,7 @@ class Packages:
         return (*self.debian, *self.rhel)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What clusters the module can't serve; `reason` is said to the user.
 
@@ -295,7 +296,7 @@ class Limits:
             raise ValueError(f"cluster_name is no regular expression: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Module:
     """A boot module.
 
@@ -364,4 +365,9 @@ class Module:
 
 def boot_rank(module: Module) -> tuple[int, str]:
     """Where `module` comes among modules that don't depend on each other."""
-    return KINDS.index(module.kind), module.name
+    return kind_rank(module.kind, module.name)
+
+
+def kind_rank(kind: str, name: str) -> tuple[int, str]:
+    """The rank of the module `name` of `kind`; one of an unknown kind comes last."""
+    return KINDS.index(kind) if kind in KINDS else len(KINDS), name

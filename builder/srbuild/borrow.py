@@ -10,12 +10,13 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from srbuild.digests import KnownDigests
 from srbuild.exact import ForeignSegment, check_exact, size_limit
+from srbuild.frozen import frozen
 from srbuild.host.cache import CachedSegment, ContentCache
 from srbuild.host.remote_cache import CacheProblem, SharedCache
 from srbuild.layers import Segment
@@ -24,7 +25,7 @@ _AT_ONCE = 4  # segments being fetched
 _STEP = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wanted:
     segment: Segment
     key: str

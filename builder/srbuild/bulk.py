@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from multiprocessing.util import Finalize
 from typing import Any, TypeAlias
@@ -23,6 +22,7 @@ from typing import Any, TypeAlias
 from srbuild.catalog import Catalog
 from srbuild.config.load import Config
 from srbuild.errors import ErrorGroup, SrbuildError
+from srbuild.frozen import frozen
 from srbuild.host.cache import ContentCache, FactStore
 from srbuild.host.remote_cache import SharedCache, open_shared
 from srbuild.host.stock import held, open_stock
@@ -34,7 +34,7 @@ from srbuild.report import Report
 from srbuild.stock import SegmentStock, assemble_image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One image of the run: its number there, and what was asked."""
 
@@ -43,7 +43,7 @@ class Job:
     part: Part
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How a job ended: what `describe` made of the finished image, or the errors.
 

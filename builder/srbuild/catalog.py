@@ -25,6 +25,7 @@ from srbuild.config.convert import Reader, collect, join_key, read_toml, suggest
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
+from srbuild.shelf import Shelf
 
 __all__ = [
     "KINDS",
@@ -40,6 +41,7 @@ __all__ = [
     "Template",
     "load_catalog",
     "load_module",
+    "open_catalog",
 ]
 
 KIND_NAMES: Final[Mapping[str, str]] = {
@@ -56,10 +58,14 @@ KIND_NAMES: Final[Mapping[str, str]] = {
 
 
 class Catalog:
-    """All boot modules that were found, by name."""
+    """All boot modules that were found, by name, in the order of `boot_rank`."""
 
-    def __init__(self, modules: Sequence[Module]) -> None:
-        self.modules: Mapping[str, Module] = {m.name: m for m in sorted(modules, key=boot_rank)}
+    def __init__(self, modules: Sequence[Module] | Shelf) -> None:
+        self.modules: Mapping[str, Module] = (
+            modules
+            if isinstance(modules, Shelf)
+            else {m.name: m for m in sorted(modules, key=boot_rank)}
+        )
 
     @cached_property
     def kinds(self) -> Mapping[str, tuple[Module, ...]]:
@@ -77,7 +83,7 @@ class Catalog:
         ConfigError when there is none; `origin` is where the user wrote the name.
         """
         found = self.modules.get(name)
-        if found and (not kind or found in self.of_kind(kind)):
+        if found and (not kind or (found.kind == kind and found.selectable)):
             return found
         known = [m.name for m in (self.of_kind(kind) if kind else self.modules.values())]
         raise ConfigError(
@@ -92,7 +98,7 @@ class Catalog:
 
         ConfigError when there is none or only the user could choose.
         """
-        return dependencies.find_provider(self.modules.values(), capability)
+        return dependencies.find_provider(self.modules, capability)
 
     def resolve(self, names: Iterable[str]) -> tuple[Module, ...]:
         """The modules `names` and all that they require, in the order to run them.
@@ -131,6 +137,17 @@ def load_catalog(search_path: Sequence[HostPath], points: Collection[str] | None
     errors.extend(_duplicates(modules))
     raise_all(errors)
     return Catalog(modules)
+
+
+def open_catalog(own: HostPath, points: Collection[str]) -> Catalog:
+    """The catalog of the folder `own`, whose modules fit together: the tests see to that.
+
+    They are read as they are asked for; ConfigError as of `load_catalog`, then.
+    """
+    errors: list[SrbuildError] = []
+    folders = _module_folders(own, errors)
+    raise_all(errors)
+    return Catalog(Shelf(folders, lambda folder: load_module(folder, points)))
 
 
 def _module_folders(root: HostPath, errors: list[SrbuildError]) -> list[HostPath]:

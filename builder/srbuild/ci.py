@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from srbuild.frozen import frozen
 
 Yaml: TypeAlias = "str | int | bool | Sequence[Yaml] | Mapping[str, Yaml]"
 
@@ -18,7 +19,7 @@ CACHE = ".srbuild-cache"
 REPORTS = "reports"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pipeline:
     """What is built: the matrix's file, the number of parts, the images' files.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from srbuild.config.load import Config
 from srbuild.errors import ConflictError, MissingInputError, Origin, SrbuildError, raise_all
 from srbuild.facts import elf_facts, kmod_facts
 from srbuild.formats.ldcache import build_ldcache
+from srbuild.frozen import frozen
 from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernels import kmods
@@ -114,7 +114,7 @@ def collect_site(plan: Plan) -> Manifest:
     return draft.finish()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Draftee:
     """An entry in the making: its reasons still grow."""
 

@@ -9,22 +9,25 @@ from typing import Final
 from srbuild.bootmodule import Module, boot_rank
 from srbuild.config.convert import collect, suggest
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+from srbuild.shelf import Shelf
 
 ASKED_FOR: Final = ""  # who wanted a module that the user named
 
 
-def find_provider(modules: Iterable[Module], capability: str) -> Module:
+def find_provider(modules: Mapping[str, Module], capability: str, besides: str = "") -> Module:
     """The one of `modules` that is called `capability`, or the only one that provides it.
 
-    ConfigError when there is none or only the user could choose.
+    `besides` names one that does not count. ConfigError when there is none or only the user
+    could choose.
     """
-    every = sorted(modules, key=boot_rank)
-    found = [m for m in every if m.offers(capability)]
-    named = [m for m in found if m.name == capability]
-    if named or len(found) == 1:
-        return (named or found)[0]
+    if capability in modules and capability != besides:
+        return modules[capability]
+    some = modules.mentioning(capability) if isinstance(modules, Shelf) else modules.values()
+    found = [m for m in sorted(some, key=boot_rank) if m.offers(capability) and m.name != besides]
+    if len(found) == 1:
+        return found[0]
     if not found:
-        known = {offer for m in every for offer in (m.name, *m.provides)}
+        known = {offer for m in modules.values() for offer in (m.name, *m.provides)}
         raise ConfigError(f"no boot module provides {capability!r}", suggest(capability, known))
     names = ", ".join(m.name for m in found)
     if all(m.kind == "block" for m in found):
@@ -75,7 +78,7 @@ def _provider(
 ) -> str:
     """Whom to add for the `requirement` of the module `by`, which can't meet it itself."""
     try:
-        return find_provider((m for m in modules.values() if m.name != by), requirement).name
+        return find_provider(modules, requirement, by).name
     except ConfigError as error:
         chain = " → ".join([*chain_of(by, wanted_by), requirement])
         origin = Origin(modules[by].origin.source, "requires")

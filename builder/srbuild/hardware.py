@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
@@ -21,7 +22,7 @@ _TITLE = f"# {SCHEMA}"
 _MODALIAS = re.compile(r"[a-z0-9_-]+:[!-~](?:[ -~]*[!-~])?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Card:
     """A network card: its name here, MAC address and driver, empty when it has none."""
 
@@ -30,7 +31,7 @@ class Card:
     driver: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hardware:
     """A machine's devices: their modaliases, sorted, each once.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
@@ -30,7 +30,7 @@ _PATH = re.compile(r"(/[^/\s]+)+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|mount|automount|target|timer|path|slice)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostEntry:
     """An entry of the list: a path, or of the kind `mask` a systemd unit.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from srbuild.digests import KnownDigests
 from srbuild.errors import VerifyError
 from srbuild.formats.compress import zeros_behind
 from srbuild.formats.segments import Slice
+from srbuild.frozen import frozen
 from srbuild.host.cache import CachedSegment, ContentCache, FactStore
 from srbuild.host.files import Draft
 from srbuild.host.sources import check_sources
@@ -40,7 +41,7 @@ from srbuild.report import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageSegment:
     """A segment as it was written.
 
@@ -58,7 +59,7 @@ class ImageSegment:
     from_cache: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """The finished file: size in bytes, sha256 in hexadecimal, segments in order.
 
@@ -76,7 +77,7 @@ class Image:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Made:
     """A segment that was made ahead, into the file `path`, and read back there.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 
 from srbuild.errors import ConflictError, raise_all
 from srbuild.formats.compress import COMPRESSIONS
 from srbuild.formats.cpio import MAX_FILE
+from srbuild.frozen import frozen
 from srbuild.manifest import Dir, Entry, File, Manifest, Symlink
 from srbuild.paths import ImagePath, parents
 from srbuild.records import Digests, make_record
@@ -62,7 +62,7 @@ RAW_SEGMENTS = frozenset({"early", "site"})
 or left out without a compressor at hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """One archive of the image.
 
@@ -83,7 +83,7 @@ class Segment:
         return any(entry.secret for _, entry in self.entries)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layers:
     """The image's segments in order; none of them is empty."""
 

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Identity
 from srbuild.paths import ImagePath
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """One wish for an entry.
 
@@ -26,7 +27,7 @@ class Reason:
     by: ImagePath | Origin
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A regular file copied from the host's `source` (a sysroot file, or one of srbuild's own).
 
@@ -42,21 +43,21 @@ class File:
     unpack: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dir:
     """A directory."""
 
     mode: int = 0o755
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Symlink:
     """A symbolic link; `target` as it will be read from the image."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A device node, written as a cpio record without mknod. `kind` is "c" or "b"."""
 
@@ -66,7 +67,7 @@ class Node:
     mode: int = 0o600
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inline:
     """A file whose bytes were generated: rendered templates, indexes, option tables."""
 
@@ -77,7 +78,7 @@ class Inline:
 Content: TypeAlias = File | Dir | Symlink | Node | Inline
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """What stands at one path: its content, its segment, who wanted it, is it secret.
 
@@ -90,7 +91,7 @@ class Entry:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """A distribution package that supplied files, for provenance."""
 
@@ -99,7 +100,7 @@ class Package:
     architecture: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """All entries, sorted by path, and what else is worth telling.
 

@@ -25,11 +25,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 from srbuild.config.convert import Reader, join_key, kind_of
 from srbuild.errors import ConfigError, Origin, raise_all
+from srbuild.frozen import frozen
 
 MAX_ROWS: Final = 10_000
 
@@ -38,7 +39,7 @@ Known: TypeAlias = Mapping[str, bool]
 """The options that a matrix may set, by their long names without dashes: does it repeat?"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One image to build: its output, its options, and the labels of its axes' values."""
 
@@ -48,7 +49,7 @@ class Row:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Matrix:
     """All rows, in order: the first axis changes slowest."""
 
@@ -56,7 +57,7 @@ class Matrix:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Document:
     """The file's keys."""
 
@@ -67,7 +68,7 @@ class _Document:
     exclude: tuple[Mapping[str, object], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Value:
     """A value of an axis."""
 

@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
-from srbuild.catalog import Catalog, load_catalog
+from srbuild.catalog import Catalog, load_catalog, open_catalog
 from srbuild.collect import collect_manifest, collect_site
 from srbuild.config.load import Config
 from srbuild.errors import Origin, UsageError, VerifyError
+from srbuild.frozen import frozen
 from srbuild.host.cache import ContentCache, FactStore, scratch_cache
 from srbuild.host.files import Draft, locked
 from srbuild.host.packages import load_packages
@@ -43,7 +44,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 SITE = "site"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """Everything up to the writing: what `srbuild check` looks at.
 
@@ -58,7 +59,7 @@ class Prepared:
     root: HostPath | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Built:
     """A finished image. `image` and `report` are None when it was left alone as current.
 
@@ -91,7 +92,8 @@ class Tools(Protocol):
 
 def find_modules(extra: tuple[HostPath, ...] = ()) -> Catalog:
     """The catalog of srbuild's own boot modules and of those in the folders `extra`."""
-    return load_catalog([data_dir() / "modules", *extra], find_spine().points)
+    own, points = data_dir() / "modules", find_spine().points
+    return load_catalog([own, *extra], points) if extra else open_catalog(own, points)
 
 
 def find_spine() -> Spine:

@@ -7,7 +7,7 @@ in a sysroot is found by `collect`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Final
 
@@ -17,6 +17,7 @@ from srbuild.config.cluster import check_required
 from srbuild.config.ipform import asks_dhcp6
 from srbuild.config.load import Config
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
+from srbuild.frozen import frozen
 from srbuild.layers import TABLES
 from srbuild.limits import check_limits
 from srbuild.paths import ImagePath, image_path
@@ -41,7 +42,7 @@ NONE = "none"
 ALONE: Final[Mapping[str, str]] = {"fs": "mount the root", "container": "take over at handover"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What will be collected: the configuration, its boot modules in order, their requests."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from srbuild.frozen import frozen
 from srbuild.manifest import Content, Dir, File, Inline, Node, Symlink
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """A file's data as it stands in the image, unpacked: bytes and sha256 in hexadecimal."""
 
@@ -33,7 +33,7 @@ TYPE_BITS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One path's record.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from srbuild.bootmodule import Limits, Module
 from srbuild.config.cluster import Cluster, Node
 from srbuild.errors import ConfigError, ConflictError, MissingInputError, Origin
 from srbuild.formats.cpio import CpioWriter
+from srbuild.frozen import frozen
 from srbuild.paths import ImagePath, image_path, parents
 from srbuild.plan import Plan
 from srbuild.requests import Rendered
@@ -32,7 +33,7 @@ ETC = "/etc/srbuild"
 Values = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenderedFile:
     """A finished file: where it goes, its bytes, its mode, who asked, is it secret."""
 
@@ -43,7 +44,7 @@ class RenderedFile:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeView:
     """A node as templates see it: `address` with its prefix length, `ip` without.
 
@@ -62,7 +63,7 @@ class NodeView:
         return self.address.split("/")[0] if self.address else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClusterView:
     """The cluster as templates see it."""
 
@@ -120,7 +121,7 @@ def render_nodes(plan: Plan, names: Collection[str]) -> Iterator[tuple[str, list
             yield node.name, [files[target] for target in sorted(files)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Site:
     """What all files of a cluster are rendered from."""
 

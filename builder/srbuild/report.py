@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from srbuild.archive import (
@@ -22,6 +22,7 @@ from srbuild.archive import (
 )
 from srbuild.errors import MissingInputError
 from srbuild.formats.segments import SegmentFormatError, Slice, split_image
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath, shown
 from srbuild.records import Record
 from srbuild.strangers import check_strangers
@@ -32,7 +33,7 @@ MAX_MISMATCHES = 50  # sentences; more would hide the first
 _STEP = 1 << 20  # bytes read at a time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """One segment as it should be: its own bytes' sha256 and every record by path.
 
@@ -43,7 +44,7 @@ class Expected:
     records: Mapping[str, Record]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SegmentReport:
     """What was read back of one segment.
 
@@ -58,7 +59,7 @@ class SegmentReport:
     mismatches: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What was read back of a whole image.
 

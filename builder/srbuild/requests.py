@@ -6,14 +6,14 @@ that it goes to. `plan` makes requests, `collect` meets them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath, ImagePath
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary:
     """A program by name, or by path when the name holds a slash; closed over."""
 
@@ -22,7 +22,7 @@ class Binary:
     segment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Library:
     """A shared library by soname, for what is dlopened without a note."""
 
@@ -31,7 +31,7 @@ class Library:
     segment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plugin:
     """ELF files by path or glob below the library directory (`{libdir}`); closed over."""
 
@@ -40,7 +40,7 @@ class Plugin:
     segment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copy:
     """Sysroot files by path or glob, copied as they are; `target` only for a single one."""
 
@@ -50,7 +50,7 @@ class Copy:
     segment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kmod:
     """A kernel module by name, alias or `=subtree`; closed over, with its firmware.
 
@@ -63,7 +63,7 @@ class Kmod:
     narrow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Firmware:
     """Firmware by glob below /lib/firmware, for what no modinfo names."""
 
@@ -71,7 +71,7 @@ class Firmware:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Own:
     """One of srbuild's own files: a hook or a boot module's script."""
 
@@ -82,7 +82,7 @@ class Own:
     segment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """A jinja2 template; `scope` is image, site or node."""
 
@@ -95,7 +95,7 @@ class Rendered:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Data:
     """A file whose content is known; `how` names its relation to the origin."""
 
@@ -106,7 +106,7 @@ class Data:
     how: str = "table"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folder:
     """An empty directory that must exist."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from srbuild.errors import Origin, VerifyError
+from srbuild.frozen import frozen
 from srbuild.image import Image
 from srbuild.manifest import Entry, Manifest, Package, Reason
 from srbuild.paths import ImagePath, parents
@@ -22,7 +23,7 @@ from srbuild.report import Expected, Report
 SCHEMA = 2  # also in pipeline.input_key, for an older one to be written anew
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SidecarSegment:
     """A segment; fields as in `image.ImageSegment`."""
 
@@ -35,7 +36,7 @@ class SidecarSegment:
     cpio_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SidecarEntry:
     """One path: its record (no digest where it is secret), its segment, who wanted it."""
 
@@ -45,7 +46,7 @@ class SidecarEntry:
     secret: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sidecar:
     """All that the file says. `size` and `content_size` in bytes, `sha256` the image's."""
 

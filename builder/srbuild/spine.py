@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 
 from srbuild.errors import ConfigError, Origin
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath, ImagePath, image_path
 
@@ -16,7 +16,7 @@ CLEANUP = "cleanup"
 _PLACES = {"init": "/init", "srctl.sh": "/usr/sbin/srctl"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spine:
     """`points` in boot order, `cleanup` last; `files` as (source, place in the image)."""
 

@@ -12,12 +12,13 @@ import json
 import os
 import pickle
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 
 from srbuild.borrow import borrow_segments
 from srbuild.digests import KnownDigests
 from srbuild.errors import VerifyError
 from srbuild.formats.compress import zeros_behind
+from srbuild.frozen import frozen
 from srbuild.host.cache import ContentCache, FactStore
 from srbuild.host.files import Draft, write_atomic
 from srbuild.host.remote_cache import SharedCache
@@ -33,7 +34,7 @@ from srbuild.structure import check_gaps
 _STEP = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stocked:
     """A verified segment at the beginning of the file `path`.
 

@@ -10,19 +10,19 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Never
 
 from srbuild.bootmodule import Module
 from srbuild.config.cluster import Cluster
 from srbuild.errors import ConfigError, ConflictError, MissingInputError, Origin
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
 FILE_MAX = 1 << 20  # bytes: more is no configuration
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserFile:
     """A file of the user's, taken as it is; `bare` is its text without comments (`# …`)."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Any
 
 from srbuild.bootmodule import Module
 from srbuild.errors import ConfigError, Origin
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
@@ -25,7 +26,7 @@ RECORDS = Path(__file__).with_name("tested.json")
 KINDS = {"fs": "root", "block": "block", "volume": "", "container": "container"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """The last run of one scenario.
 
@@ -55,7 +56,7 @@ class Run:
         return self.passed and any(node.get("mounted") for node in self.nodes.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Records:
     """All runs by scenario, and `reasons`: why images with a module cannot be booted here."""
 
@@ -63,7 +64,7 @@ class Records:
     reasons: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """Whether something works, by which run; else the reason why it is untested."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from srbuild.errors import MissingInputError, Origin
+from srbuild.frozen import frozen
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, image_path
 from srbuild.records import Record
@@ -50,7 +50,7 @@ def chains(sidecar: Sidecar, path: ImagePath) -> tuple[Chain, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A path that two images do not have alike; None where one has nothing there."""
 
@@ -80,7 +80,7 @@ def compare(before: Mapping[str, Record], after: Mapping[str, Record]) -> tuple[
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """What one origin brought in: number of files and their bytes, unpacked."""
 

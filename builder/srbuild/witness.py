@@ -17,9 +17,9 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from srbuild.frozen import frozen
 from srbuild.host.looks import Looks, is_unchanged
 from srbuild.paths import HostPath
 
@@ -32,7 +32,7 @@ _MAGIC = "srbuild.witness/1"
 _NO_QUESTION = ("as_json", "cache", "no_cache")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Witness:
     """What an earlier build came to, and still holds.
 

@@ -30,6 +30,7 @@ from srbuild.closure.search import (
 from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
 from srbuild.formats.ldcache import CacheEntry, cache_flags
 from srbuild.formats.script import SHEBANG_MAX, parse_shebang
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Identity, Resolved, Sysroot
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
@@ -40,7 +41,7 @@ _MAX_SCRIPTS = 5  # one interpreting the next; the kernel's own limit (exec_binp
 _MUSL_OWN = tuple(f"lib{name}." for name in ("c", "pthread", "rt", "m", "dl", "util", "xnet"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seed:
     """A file that the image must hold with all that it needs, and who wishes it."""
 
@@ -48,7 +49,7 @@ class Seed:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """A name that leads to nothing usable.
 
@@ -63,7 +64,7 @@ class Missing:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closure:
     """What one call of `ElfCloser.close` found.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Link, Resolved, Sysroot
 from srbuild.manifest import Reason
 from srbuild.paths import MERGED_DIRS, ImagePath, SysrootPath, sysroot_path, to_image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """One entry that the image needs.
 

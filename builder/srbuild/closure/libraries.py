@@ -6,12 +6,13 @@ import os
 import stat
 from collections.abc import MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from srbuild.closure.hwcaps import shipped_levels
 from srbuild.closure.search import Abi, Loader, abi_of
 from srbuild.errors import MissingInputError
 from srbuild.formats.elf import ET_DYN, ElfFormatError, ElfInfo, read_elf
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Identity, Resolved, Sysroot, identity
 from srbuild.paths import SysrootPath
 
@@ -20,7 +21,7 @@ class UnusableError(Exception):
     """There is something under the name, but not what can be used; the text is a clause."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hit:
     """A library as its loader opens it.
 

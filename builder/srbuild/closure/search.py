@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from srbuild.formats.elf import ElfInfo
 from srbuild.formats.ldconf import Include, LibraryDir, parse_ld_so_conf, parse_musl_path
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Sysroot
 from srbuild.paths import SysrootPath, sysroot_path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Abi:
     """What must be equal in all objects of one process: class, byte order, e_machine."""
 
@@ -29,7 +30,7 @@ class Abi:
         return f"{_MACHINES.get(self.machine, f'machine {self.machine}')}, {self.bits} bit"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loader:
     """One dynamic loader's rules in one sysroot.
 

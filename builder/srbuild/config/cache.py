@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from srbuild.errors import ConfigError, Origin
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 _SCHEMES = ("http://", "https://")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caches:
     """`folder` is read, written and trusted, None for none.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from srbuild.bootmodule import Module, Option
 from srbuild.catalog import Catalog
@@ -13,6 +13,7 @@ from srbuild.config.includes import NODE_PART, Places, read_sources
 from srbuild.config.nodes import CHOSEN_KINDS, Node, read_nodes
 from srbuild.config.settings import Settings, read_options, read_settings
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 __all__ = ["CHOSEN_KINDS", "Cluster", "Node", "check_required", "load_cluster", "read_cluster"]
@@ -27,7 +28,7 @@ def _cluster_name(raw: object) -> str:
     return raw
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cluster:
     """What a cluster file says. `block`, `fs` and `container` are modules' names.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from srbuild.catalog import Catalog
@@ -17,12 +16,13 @@ from srbuild.config.includes import Places, confined
 from srbuild.config.nodetable import COLUMNS, Row, read_nodetable
 from srbuild.config.patterns import NODES_MAX, expand, is_pattern
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 _OWN = ("id", "mac", "address")  # keys that no two nodes share
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawNode:
     """A node's keys before they are checked; `key` is its place in the merged cluster file."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from srbuild.config.kernels import read_kernels
 from srbuild.config.settings import Settings, read_assignment, read_settings
 from srbuild.errors import ConfigError, ConflictError, Origin, SrbuildError, raise_all
 from srbuild.formats.compress import COMPRESSIONS
+from srbuild.frozen import frozen
 from srbuild.host.looks import look
 from srbuild.paths import HostPath, data_dir
 
@@ -59,7 +60,7 @@ LEVELS: Final[Mapping[str, tuple[int, int, int]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """What was asked.
 
@@ -97,7 +98,7 @@ class Config:
     shared_caches: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipe:
     """The keys of a recipe. `values` maps modules' names to tables of their options."""
 
@@ -115,7 +116,7 @@ class Recipe:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """A setting's value and where it was given."""
 

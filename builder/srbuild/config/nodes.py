@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Final
 
 from srbuild.catalog import Catalog
@@ -14,6 +14,7 @@ from srbuild.config.expansion import RawNode, expand_nodes
 from srbuild.config.includes import Places
 from srbuild.config.settings import Settings, read_settings
 from srbuild.errors import Origin
+from srbuild.frozen import frozen
 
 # Tables whose `type` names a module; the other keys are that module's options.
 CHOSEN_KINDS: Final = ("block", "fs", "container")
@@ -41,7 +42,7 @@ def _cidr(raw: object) -> str:
     return values.parse("cidr", raw)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _NodeTable:
     """The keys of `[[node]]` that are no module's table."""
 
@@ -51,7 +52,7 @@ class _NodeTable:
     address: Annotated[str | None, _cidr] = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A node: `macs` in lower-case colon form, `address` with its prefix length.
 
@@ -131,7 +132,8 @@ def _check_initiators(
 
     Concerns the options of type `iqn` that are a node's own, so not the target's name.
     """
-    for module in catalog.modules.values():
+    used = {*site, *(name for _, node in nodes for name in node.values)}
+    for module in (catalog.modules[name] for name in catalog.modules if name in used):
         for option in module.options.values():
             if option.type != "iqn" or option.scope != "node":
                 continue

@@ -6,19 +6,19 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.config.includes import read_beside
 from srbuild.config.patterns import NODES_MAX
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 # Besides these, a column may be an option: MODULE.OPTION.
 COLUMNS: Final = ("name", "id", "mac", "address")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A line of the table: its cells by column, those that are empty left out."""
 

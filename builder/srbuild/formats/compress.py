@@ -18,11 +18,11 @@ from __future__ import annotations
 import platform
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from srbuild.formats.lz4legacy import MAGIC as LZ4_MAGIC
 from srbuild.formats.lz4legacy import Lz4Reader, Lz4Writer, library_version
+from srbuild.frozen import frozen
 
 Sink = Callable[[bytes | memoryview], object]
 
@@ -46,7 +46,7 @@ class Compressor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compression:
     """One format.
 
@@ -66,7 +66,7 @@ class Compression:
     gap: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Plain:
     """No compression: what is written goes to the sink as it is."""
 
@@ -80,7 +80,7 @@ class _Plain:
         """Nothing is held back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _SinkFile:
     """The part of a file that zstandard's stream_writer uses."""
 
@@ -118,7 +118,7 @@ class _Coder(Protocol):
     def flush(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Coded:
     """A stream that one of the standard library's compressors makes."""
 

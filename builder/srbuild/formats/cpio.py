@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from srbuild.frozen import frozen
 
 MAGIC = b"070701"
 TRAILER = b"TRAILER!!!"
@@ -35,7 +36,7 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """One record's header.
 

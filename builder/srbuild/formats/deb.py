@@ -11,11 +11,11 @@ import io
 import lzma
 import tarfile
 import zlib
-from dataclasses import dataclass
 from os import PathLike
 from typing import IO, cast
 
 from srbuild.formats.control import control_field
+from srbuild.frozen import frozen
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60  # bytes: name 16, times and owner 32, size 10, "`\n"
@@ -32,7 +32,7 @@ class DebError(ValueError):
 DAMAGE = (DebError, EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, zlib.error)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deb:
     """A binary package: its control file's text and the absolute paths of all it ships.
 

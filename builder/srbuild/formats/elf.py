@@ -14,11 +14,12 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from struct import Struct
 from typing import BinaryIO, TypeAlias
+
+from srbuild.frozen import frozen
 
 ElfData: TypeAlias = bytes | bytearray | memoryview | mmap.mmap | BinaryIO
 
@@ -51,7 +52,7 @@ class ElfFormatError(ValueError):
     """An ELF file is truncated or contradicts itself; the text is one clear clause."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DlopenNote:
     """One optional dependency that a program declares in `.note.dlopen`.
 
@@ -63,7 +64,7 @@ class DlopenNote:
     feature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ElfInfo:
     """The loader's facts about one ELF file; plain tuples, strings and numbers.
 
@@ -108,7 +109,7 @@ class ElfInfo:
 _Reader: TypeAlias = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Segment:
     """A program header: its type, where it lies in the file and where in memory."""
 

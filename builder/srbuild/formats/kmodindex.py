@@ -10,10 +10,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from srbuild.formats.kmodtrie import write_index
 from srbuild.formats.modinfo import Softdep, split_softdep
+from srbuild.frozen import frozen
 
 ALIAS_HEADER = "# Aliases extracted from modules themselves.\n"
 SOFTDEP_HEADER = "# Soft dependencies extracted from modules themselves.\n"
@@ -27,7 +27,7 @@ _NO_FAMILY = r"(?::|[^:*?\[\n]*[*?\[])"
 _DEVICE_NUMBER = re.compile(r"(char|block)-major-([0-9]+)-([0-9]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dep:
     """A line of modules.dep: paths relative to the kernel's modules directory."""
 
@@ -35,7 +35,7 @@ class Dep:
     needs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexedKmod:
     """A kmod that indexes are written for, with the paths it will have (uncompressed)."""
 
@@ -47,7 +47,7 @@ class IndexedKmod:
     weakdeps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Indexes:
     """Everything that depmod's files of one kernel are made from.
 

@@ -6,17 +6,18 @@ Sources: ldconfig(8) and glibc's elf/ldconfig.c (parse_conf); musl's ldso/dynlin
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+
+from srbuild.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LibraryDir:
     """A directory to search, absolute."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Include:
     """Files to read at this place: an absolute shell pattern."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from srbuild.frozen import frozen
 
 MAX_MODINFO = 16 << 20  # bytes; the largest of Linux 6.1 (amdgpu) has 40 KiB
 MAX_SECTIONS = 1 << 20
@@ -26,7 +27,7 @@ class ModinfoError(ValueError):
     """The bytes are no kernel module, or a damaged one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Softdep:
     """One soft dependency: kmods to load before (`pre`) and after (`post`).
 
@@ -39,7 +40,7 @@ class Softdep:
     other: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModInfo:
     """The fields of `.modinfo` that matter to an image, in the order they are written.
 
@@ -77,7 +78,7 @@ class ModInfo:
         return tuple(name for text in self.weakdeps for name in text.split())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     name: int  # offset in the section name table
     kind: int
@@ -86,7 +87,7 @@ class _Section:
     link: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Layout:
     """Where an ELF class keeps the fields that lead to a section; offsets in bytes."""
 

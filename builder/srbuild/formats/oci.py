@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from srbuild.frozen import frozen
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -40,7 +41,7 @@ class OciError(ValueError):
     """The document is none that the specification allows, or of a kind srbuild can't use."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     """What an image runs on; `architecture` in the specification's words."""
 
@@ -51,7 +52,7 @@ class Platform:
         return f"{self.os}/{self.architecture}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """A reference to a blob: media type, digest `algorithm:hex`, size in bytes.
 
@@ -75,7 +76,7 @@ class Descriptor:
         return f"blobs/{self.digest.replace(':', '/', 1)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageManifest:
     """One platform's image: its configuration and its layers, lowest first."""
 

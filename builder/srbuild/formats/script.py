@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from srbuild.frozen import frozen
 
 SHEBANG_MAX = 256  # bytes the kernel looks at: BINPRM_BUF_SIZE in include/uapi/linux/binfmts.h
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shebang:
     """An interpreter and its one optional argument (empty for none), as written."""
 

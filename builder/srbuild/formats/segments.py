@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from srbuild.formats.compress import open_decompressor, sniff
@@ -17,6 +16,7 @@ from srbuild.formats.cpio import MAGIC, CpioReader
 from srbuild.formats.lz4legacy import MAGIC as LZ4_MAGIC
 from srbuild.formats.lz4legacy import read_block
 from srbuild.formats.zstd import read_frame
+from srbuild.frozen import frozen
 
 _STEP = 256 << 10
 _LONGEST_MAGIC = 16
@@ -27,7 +27,7 @@ class SegmentFormatError(ValueError):
     """Bytes in an image that the kernel would not unpack; the text names their offset."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slice:
     """One segment's place in an image, in bytes, without the zeros around it.
 

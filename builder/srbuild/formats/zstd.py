@@ -6,8 +6,9 @@ is checked here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from srbuild.frozen import frozen
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _DICTIONARY_ID_SIZES = (0, 1, 2, 4)
@@ -19,7 +20,7 @@ class ZstdFormatError(ValueError):
     """No zstd frame, a damaged one, or one that was cut short."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """A complete frame: its length and the window that unpacking needs, both in bytes."""
 

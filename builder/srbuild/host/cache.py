@@ -12,11 +12,12 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from srbuild.errors import SrbuildError
+from srbuild.frozen import frozen
 from srbuild.host.files import Draft, make_private_folder
 from srbuild.host.looks import is_settled
 from srbuild.host.sysroot import Identity
@@ -33,7 +34,7 @@ _STEP = 1 << 20
 _HEX = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachedSegment:
     """A segment in the cache: where its bytes are, and what they are said to be.
 

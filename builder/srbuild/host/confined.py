@@ -12,10 +12,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from srbuild.errors import ConflictError, MissingInputError, SrbuildError
+from srbuild.frozen import frozen
 from srbuild.host.rawview import open_raw
 from srbuild.paths import HostPath
 
@@ -28,7 +28,7 @@ _BLOCK = 1 << 20
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EPERM, errno.EINVAL, errno.EACCES}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What is at a path itself: `target` of a link, else empty; `mode` without the type."""
 

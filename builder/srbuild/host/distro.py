@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from srbuild.errors import (
     ConflictError,
@@ -27,6 +27,7 @@ from srbuild.errors import (
     UsageError,
 )
 from srbuild.formats.deb import Deb, DebError, read_deb
+from srbuild.frozen import frozen
 from srbuild.host.packages import write_packages
 from srbuild.host.tool import find_tool, run
 from srbuild.paths import MERGED_DIRS, HostPath
@@ -66,7 +67,7 @@ MIRROR = re.compile(r"[a-z]+://[!-~]+")
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SysrootRequest:
     """What a sysroot is to be made of.
 
@@ -86,7 +87,7 @@ class SysrootRequest:
         return tuple(sorted({kernel, *BASE_PACKAGES, *self.packages}))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MadeSysroot:
     """A sysroot that is ready: where it is, its kernels, whether it was there already."""
 
@@ -95,7 +96,7 @@ class MadeSysroot:
     cached: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stamp:
     """What a finished sysroot says of itself: the request that made it and its kernels."""
 

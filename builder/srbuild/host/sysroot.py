@@ -12,11 +12,11 @@ import fnmatch
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, TypeVar, cast
 
 from srbuild.errors import MissingInputError
+from srbuild.frozen import frozen
 from srbuild.host.looks import look, look_plain
 from srbuild.paths import HostPath, SysrootPath, sysroot_path
 
@@ -25,7 +25,7 @@ Made = TypeVar("Made")
 MAX_LINKS = 40  # the kernel's own limit: MAXSYMLINKS in include/linux/namei.h
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What tells whether a file is still the one that was read.
 
@@ -39,7 +39,7 @@ class Identity:
     ctime: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """A symlink met on the way: its own path (no link in it) and its target, unchanged."""
 
@@ -47,7 +47,7 @@ class Link:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolved:
     """Where a path leads: `path` without any link in it, and the links met, in order."""
 

@@ -14,9 +14,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from srbuild.errors import ToolError
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 # Where Debian keeps the administrator's tools, which an ordinary user's PATH leaves out.
@@ -44,7 +44,7 @@ DEBIAN_PACKAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """What a program did: its argument list, exit status, output and duration.
 

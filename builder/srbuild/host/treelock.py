@@ -13,9 +13,10 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 
 from srbuild.errors import ConflictError, SrbuildError
+from srbuild.frozen import frozen
 from srbuild.host.confined import Tree
 from srbuild.paths import shown
 
@@ -24,7 +25,7 @@ _TRIES = 5
 _SIZE = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """Who holds the lock: `boot` and `space` (its pid namespace) tell whose number `pid` is.
 
@@ -62,7 +63,7 @@ class Holder:
 
     def text(self) -> bytes:
         """What `parse` reads."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
+        return json.dumps(asdict(self)).encode()
 
     def is_gone(self, me: Holder) -> bool:
         """Whether its process has ended for certain, as `me` can see it."""

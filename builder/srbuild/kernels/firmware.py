@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from srbuild.formats.kmodfile import Unpack, split_suffix
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Link, Sysroot
 from srbuild.paths import MERGED_DIRS, ImagePath, SysrootPath, to_image
 
@@ -15,7 +15,7 @@ _SUFFIXES = ("", ".zst", ".xz")
 _ROOTS = ("/lib/firmware", "/usr/lib/firmware")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FirmwareFile:
     """A firmware file found: its content's place without any link, and its image path."""
 
@@ -24,7 +24,7 @@ class FirmwareFile:
     unpack: Unpack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FirmwareLink:
     """A symlink on the way to a firmware file, as the image needs it."""
 

@@ -24,6 +24,7 @@ from srbuild.formats.kmodindex import (
 )
 from srbuild.formats.kmodtrie import IndexFormatError
 from srbuild.formats.modinfo import ModInfo, ModinfoError, Softdep
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Identity
 from srbuild.kernels.firmware import find_firmware, firmware_dirs
 from srbuild.kernels.modprobed import NO_RULES, Rules
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """Somebody wants a kmod (or a firmware file). An optional one may be absent.
 
@@ -58,7 +59,7 @@ class Wish:
     narrow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KmodFile:
     """A kmod or firmware file of the image.
 
@@ -73,7 +74,7 @@ class KmodFile:
     reasons: tuple[Reason, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KmodLink:
     """A symlink that leads to a firmware file."""
 
@@ -82,7 +83,7 @@ class KmodLink:
     reasons: tuple[Reason, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """A wish that was not met: `detail` is the whole sentence, `hint` the way out or empty."""
 

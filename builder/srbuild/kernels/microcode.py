@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from srbuild.config.convert import suggest
 from srbuild.config.load import Wish
 from srbuild.errors import ConfigError, MissingInputError, Origin, SrbuildError
 from srbuild.formats.cpio import HEADER_SIZE, padding
 from srbuild.formats.kmodfile import UnpackError, split_suffix, unpack
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Sysroot
 from srbuild.paths import ImagePath, SysrootPath, parents
 from srbuild.requests import Data
@@ -32,7 +32,7 @@ _INTEL_OLD_SIZE = 2048  # of an update whose header says 0
 _AMD_MAGIC = b"DMA\0"  # UCODE_MAGIC in arch/x86/kernel/cpu/microcode/amd.c
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Vendor:
     """Where a vendor's updates lie, and what the kernel calls all of them together.
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from srbuild.errors import ConflictError, Origin
 from srbuild.formats.modinfo import split_softdep
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Sysroot
 from srbuild.manifest import Content, File, Inline, Symlink
 from srbuild.paths import ImagePath, SysrootPath, to_image
@@ -24,7 +25,7 @@ _TOP: Final = SysrootPath("")
 _OF_ADMINISTRATOR: Final = "/etc/modprobe.d/*.conf"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One command of a modprobe.d file: `command` about the kmod `name`, and the words after."""
 
@@ -34,7 +35,7 @@ class Line:
     rest: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """What the image's files say. `leads_to`: kmod → kmods that may be loaded because of it.
 

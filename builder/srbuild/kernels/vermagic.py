@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from srbuild.frozen import frozen
 
 _ELSEWHERE: Final = "weak-updates/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Magic:
     """A kmod's file, relative to the modules directory, and its vermagic."""
 

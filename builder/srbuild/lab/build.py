@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from srbuild import pipeline
 from srbuild.config.load import load_config
 from srbuild.errors import MissingInputError
+from srbuild.frozen import frozen
 from srbuild.host.sysroot import Sysroot
 from srbuild.kernels.tree import find_boot_file
 from srbuild.lab.lab import Inputs
@@ -22,7 +23,7 @@ SERVER_RECIPE = "lab-server"
 _CACHE_VARIABLES = ("SRBUILD_CACHE", "XDG_CACHE_HOME", "HOME")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabRequest:
     """What to test and how.
 

@@ -11,10 +11,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from srbuild.formats.cpio import CpioWriter
+from srbuild.frozen import frozen
 from srbuild.lab.qemu import Disk, Vm
 from srbuild.lab.server import Agent
 from srbuild.paths import HostPath
@@ -27,7 +27,7 @@ _COPY = 1 << 30  # bytes at a time; sendfile(2) takes less than 2 GiB
 _HERE = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiskSpec:
     """How to make a disk: `size` in MiB, and the server's job with its words.
 

@@ -15,15 +15,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from srbuild.frozen import frozen
 from srbuild.lab.qemu import POLL_S, Vm
 
 Policy = Callable[[str, str], bool]
 """Whether the node (second) may have the node (first) turned off."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fenced:
     """One order to turn a node off: who gave it, whether it was carried out, and when.
 

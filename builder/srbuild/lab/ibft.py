@@ -7,8 +7,9 @@ reads of it (drivers/firmware/iscsi_ibft.c). All numbers are little-endian.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, ip_address
+
+from srbuild.frozen import frozen
 
 _HEADER = struct.Struct("<4sIBB6s8s24s")  # an ACPI table's, whose last fields the iBFT reserves
 _CONTROL = struct.Struct("<6sHHHHHH")
@@ -20,7 +21,7 @@ _ORIGIN_MANUAL = 1
 _CHAP, _NO_CHAP = 1, 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootTable:
     """What the firmware booted from: one card with a fixed address, one target on it.
 

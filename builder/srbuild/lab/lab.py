@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from srbuild.errors import VerifyError
+from srbuild.frozen import frozen
 from srbuild.lab.console import last_words
 from srbuild.lab.disk import READY_S, DiskSpec, cached_disk, copy_sparse, write_lab_archive
 from srbuild.lab.fencing import FenceDesk, Policy
@@ -57,7 +57,7 @@ CMDLINE = "loglevel=4 panic=1"
 _TREE = "lab.tree=/dev/vdb"  # where lab/jobs/fill-root.sh finds the archive to fill a disk with
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs:
     """What a run needs from outside.
 
@@ -78,7 +78,7 @@ class Inputs:
     accel: str = "tcg"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One thing that a scenario did, and how long it took, in seconds."""
 
@@ -86,7 +86,7 @@ class Step:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeSpec:
     """A node of the lab's cluster: its name, and the MAC address of its card on the LAN.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from srbuild.frozen import frozen
 from srbuild.lab.lab import Lab
 from srbuild.lab.server import Agent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedRoot:
     """The shared root after the nodes have left.
 

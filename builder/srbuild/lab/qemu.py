@@ -14,12 +14,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
 
 from srbuild.errors import MissingInputError, ToolError, VerifyError
+from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 # uname's machine → the virtual board, the kernel's name of its first serial port, and how the
@@ -37,7 +37,7 @@ POLL_S = 0.1  # how often a wait looks again
 _INITRD_ALIGN = 4  # the kernel looks for the next archive at a multiple of 4: init/initramfs.c
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nic:
     """A virtio network card with MAC address `mac`; `port` is the hub's port that it is on."""
 
@@ -45,7 +45,7 @@ class Nic:
     port: HostPath
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disk:
     """A raw disk image as a virtio disk or, with a `serial` number, as a SCSI disk.
 
@@ -60,7 +60,7 @@ class Disk:
     wwn: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What to boot.
 

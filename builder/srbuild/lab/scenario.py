@@ -11,16 +11,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from srbuild.errors import UsageError, VerifyError
+from srbuild.frozen import frozen
 from srbuild.lab.lab import Inputs, Lab, Step
 from srbuild.lab.times import BootTimes, read_times
 from srbuild.plan import NONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """How a scenario went.
 
@@ -56,7 +57,7 @@ class Result:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scenario:
     """A named run.
 

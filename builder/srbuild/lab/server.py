@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
 
 from srbuild.errors import VerifyError
+from srbuild.frozen import frozen
 from srbuild.lab.qemu import POLL_S, Vm
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobResult:
     """What a job said, line by line, and its exit status."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from srbuild.frozen import frozen
 
 _LINE = re.compile(
     r"srbuild: times: (?P<what>root mounted|booted) after (?P<end>[\d.]+) s, "
@@ -14,7 +15,7 @@ _LINE = re.compile(
 _POINT = re.compile(r"; ([a-z]+) ([\d.]+) \(([^()]+)\)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootTimes:
     """One boot, in seconds.
 

@@ -11,9 +11,9 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from srbuild.frozen import frozen
 from srbuild.host.distro import DEFAULT_SUITE, MACHINES
 from srbuild.host.tool import run
 from srbuild.paths import HostPath
@@ -33,7 +33,7 @@ _LEFT_OUT = (
 _COMMON = ("iproute2", "login", "procps", "udev")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """A root by its packages, beside Debian's essential ones."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from srbuild.errors import SrbuildError
+from srbuild.frozen import frozen
 from srbuild.host.confined import Found
 from srbuild.hostfiles import HostEntry
 from srbuild.local.layout import (
@@ -38,7 +38,7 @@ _SMALL: Final = 4096
 _BLOCK: Final = 1 << 28
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Something at `path`: an error stops a boot, a fight is two hosts' writing to one file.
 
@@ -229,7 +229,7 @@ def _is_one_hosts(name: str, found: Found) -> bool:
     return found.kind == "file" and any(fnmatch.fnmatchcase(name, one) for one in _ONE_HOSTS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """How one path differs between two nodes: `only` names who alone has it, else `how` says."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.errors import ConfigError, MissingInputError
+from srbuild.frozen import frozen
 from srbuild.hostfiles import HostEntry, What, parse_host_entries
 from srbuild.local.lookup import Look, Place, matches, resolve
 
@@ -31,7 +31,7 @@ _NODE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9-]+)*")
 _RESERVED: Final = ("/proc", "/sys", "/dev", "/run", BASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """An entry that holds for the root, and whether the root's own list (`site`) has it."""
 
@@ -39,7 +39,7 @@ class Rule:
     site: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """A path that a rule is about, and where it leads."""
 

@@ -7,9 +7,9 @@ kernel's file systems is each node's own anyway.
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
+from srbuild.frozen import frozen
 from srbuild.host.confined import Found
 
 MAX_LINKS: Final = 40
@@ -33,7 +33,7 @@ class Look(Protocol):
         """The file `path`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a path leads: `path` has no link in it; of `own` it is below the node's own files.
 

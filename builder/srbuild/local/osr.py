@@ -11,11 +11,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from srbuild.errors import ConfigError, ConflictError, MissingInputError, raise_all
+from srbuild.frozen import frozen
 from srbuild.local.layout import (
     BASE,
     KEPT,
@@ -36,7 +36,7 @@ INVENTORIES: Final = ("/.cdsl_inventory.xml", "/var/lib/cdsl/cdsl_inventory.xml"
 _LIMIT: Final = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inventory:
     """What OSR's inventory at `path` says: where things are, and the paths by their type."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.errors import ConfigError, ConflictError, MissingInputError
+from srbuild.frozen import frozen
 from srbuild.hostfiles import HostEntry
 from srbuild.local.layout import (
     BASE,
@@ -38,7 +38,7 @@ KINDS: Final = ("dir", "state", "file", "tmpfs", "readonly")
 _FIRST: Final = {"state": "tree", "readonly": "none", "tmpfs": "empty"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What the planner may ask for beside the tree: the default list, time and chance.
 

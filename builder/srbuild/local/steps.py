@@ -7,10 +7,11 @@ says how it looks when it is done, so that after a kill all of them are simply d
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from srbuild.errors import VerifyError
+from srbuild.frozen import frozen
 from srbuild.host.confined import Shape
 from srbuild.local.layout import JOURNAL
 
@@ -19,7 +20,7 @@ JOURNAL_LIMIT: Final = 32 << 20
 _SCHEMA: Final = "srbuild.local-journal/1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One change at the path `at`, which has no link in it.
 
@@ -40,7 +41,7 @@ class Step:
     without: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The steps of a `command`, and what to tell a person when they are done."""
 

@@ -11,10 +11,10 @@ import json
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from srbuild.errors import ConfigError, MissingInputError, Origin, ToolError, VerifyError
+from srbuild.frozen import frozen
 from srbuild.host.files import Draft
 from srbuild.host.tool import Result, find_tool, run
 from srbuild.paths import HostPath
@@ -25,7 +25,7 @@ _SECONDS = 300  # for ukify, which copies and hashes
 _STEP = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Uki:
     """A finished unified kernel image: `size` in bytes, `sha256` in hexadecimal."""
 
@@ -34,7 +34,7 @@ class Uki:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UkiParts:
     """What goes into one.
 

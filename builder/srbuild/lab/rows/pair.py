@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
+from srbuild.frozen import frozen
 from srbuild.lab.cluster import BOTH, N1, N2
 from srbuild.lab.fencing import FenceDesk
 from srbuild.lab.lab import Lab
@@ -20,7 +21,7 @@ AFTER = "n1-after"  # what n1 writes from when n2 is silent
 DETECT = 150  # seconds for finding out that a node is lost, fencing and recovery, on slow cores
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pair:
     """Two nodes that share the root, and their agents; `desk` turns nodes off, where it must."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from srbuild.frozen import frozen
 from srbuild.lab.cluster import N1, N2, NO_TABLES, cluster_text
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab, NodeSpec
@@ -16,7 +17,7 @@ from srbuild.paths import HostPath
 from srbuild.plan import NONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """On what terms nodes share a root.
 
@@ -30,7 +31,10 @@ class Terms:
     fencing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+_TERMS = Terms()
+
+
+@frozen
 class FileSystem:
     """A file system that nodes share.
 
@@ -61,7 +65,7 @@ class FileSystem:
         return f"check-{self.tools}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Storage:
     """Where the root is in one run: behind a server, or on disks that the nodes have themselves."""
 
@@ -94,7 +98,7 @@ class Storage:
         check_shared_root(self.lab, server, self.fs.check, seen)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Something wrong that stops the boot at `storage` with a summary that holds `words`.
 
@@ -111,7 +115,7 @@ class Refusal:
     served: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Late:
     """What a node `says` while its server is away; the jobs that take it away and bring it back."""
 
@@ -120,7 +124,7 @@ class Late:
     up: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """A block device that nodes share.
 
@@ -154,7 +158,7 @@ class Block:
         return Storage(lab, fs, lab.serve(fs.disk, self.cluster))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A file system on a block device, and what runs the root that is on it."""
 
@@ -168,7 +172,7 @@ class Row:
         return f"{self.fs.name}-{self.block.name}"
 
     def cluster(
-        self, terms: Terms = Terms(), more: str = "", nodes: Sequence[NodeSpec] = (N1, N2)
+        self, terms: Terms = _TERMS, more: str = "", nodes: Sequence[NodeSpec] = (N1, N2)
     ) -> str:
         """The cluster file, `more` tables in it."""
         block = f'[block]\ntype = "{self.block.name}"\n{self.block.table}'

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from srbuild.frozen import frozen
 from srbuild.lab.cluster import BOTH, N1, N2
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab
@@ -25,7 +26,7 @@ ADDRESSES = {"n1": "10.9.0.51", "n2": "10.9.0.52"}
 _SYSTEM = "300"  # seconds that systemd may take
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where both have their root: what serves it, the nodes' cluster file, the job that checks it.
 
