@@ -16,9 +16,14 @@ _sr_host_tab=$(printf '\t')
 # sr_hostfiles_apply ROOT: do the mounts on the root that is at ROOT, then check them. Entries that
 # are in place are left as they are, so it may be called again.
 sr_hostfiles_apply() {
-    [ -s "$SR_RUN/local/mounts" ] || return 0
-    while IFS=$_sr_host_tab read -r _apply_kind _apply_source _apply_target <&3; do
-        _sr_host_in_place self "${1%/}" "$_apply_kind" "$_apply_source" "$_apply_target" && continue
+    _sr_host_listed || return 0
+    _sr_host_states self "${1%/}" >"$SR_RUN/local/states"
+    _apply_above=
+    while IFS=$_sr_host_tab read -r _apply_status _apply_kind _apply_source _apply_target <&3; do
+        case $_apply_target in
+            "$_apply_above"/*) ;; # covered by what was mounted just now
+            *) [ "$_apply_status" -ne 0 ] || continue ;;
+        esac
         _apply_at=${1%/}/$_apply_target
         case $_apply_kind in
             dir | file) sr_run mount -o bind "$_apply_source" "$_apply_at" ;;
@@ -27,44 +32,54 @@ sr_hostfiles_apply() {
             *) sr_fail "$SR_RUN/local/mounts has the kind '$_apply_kind'" ;;
         esac 3<&- || sr_fail "/$_apply_target could not be made this node's own" \
             "what is there on the shared root? see docs/host-files.md"
-    done 3<"$SR_RUN/local/mounts"
+        case $_apply_target in
+            "$_apply_above"/*) ;;
+            *) _apply_above=$_apply_target ;;
+        esac
+    done 3<"$SR_RUN/local/states"
     sr_hostfiles_check "$1"
 }
 
 # sr_hostfiles_check ROOT|PID: is every entry in place on the root at ROOT, or on that of the process
 # PID, and seen there? Fails with the names of those that are not.
 sr_hostfiles_check() {
-    [ -s "$SR_RUN/local/mounts" ] || return 0
+    _sr_host_listed || return 0
     _check_process=self _check_root=${1%/}
     case $1 in
         *[!0-9]*) ;;
         *) _check_process=$1 _check_root= ;;
     esac
     [ -r "$SR_PROC/$_check_process/mountinfo" ] || sr_fail "there is no process $1 to look at"
-    _check_lost=
-    while IFS=$_sr_host_tab read -r _check_kind _check_source _check_target; do
-        _sr_host_in_place "$_check_process" "$_check_root" "$_check_kind" "$_check_source" "$_check_target" ||
-            _check_lost="$_check_lost /$_check_target"
-    done <"$SR_RUN/local/mounts"
+    _check_lost=$(_sr_host_states "$_check_process" "$_check_root" | sed -n "s/^1$_sr_host_tab.*$_sr_host_tab/ \//p" | tr -d '\n')
     [ -z "$_check_lost" ] || sr_fail "not this node's own, but the shared root's:$_check_lost" \
         "the nodes would write over each other's files; see docs/host-files.md"
 }
 
 # sr_hostfiles_undo ROOT: take off what sr_hostfiles_apply has mounted there, the inner first.
 sr_hostfiles_undo() {
-    [ -s "$SR_RUN/local/mounts" ] || return 0
-    sed '1!G;h;$!d' "$SR_RUN/local/mounts" >"$SR_RUN/local/undo"
-    while IFS=$_sr_host_tab read -r _undo_kind _undo_source _undo_target <&3; do
-        _sr_host_in_place self "${1%/}" "$_undo_kind" "$_undo_source" "$_undo_target" || continue
+    _sr_host_listed || return 0
+    _sr_host_states self "${1%/}" | sed '1!G;h;$!d' >"$SR_RUN/local/states"
+    while IFS=$_sr_host_tab read -r _undo_status _ _ _undo_target <&3; do
+        [ "$_undo_status" -eq 0 ] || continue
         sr_run umount "${1%/}/$_undo_target" 3<&- || sr_run umount -l "${1%/}/$_undo_target" 3<&-
-    done 3<"$SR_RUN/local/undo"
+    done 3<"$SR_RUN/local/states"
+}
+
+# Is there anything to be done? An image that has the module `local` has its list, if an empty one.
+_sr_host_listed() {
+    [ ! -s "$SR_RUN/local/mounts" ] || return 0
+    if [ ! -f "$SR_RUN/local/mounts" ] && [ -d "$SR_HOME/modules/local" ]; then
+        sr_fail "the list of this node's own files is not there: $SR_RUN/local/mounts" \
+            "has the point 'local' been passed over? break=local and resume run it"
+    fi
+    return 1
 }
 
 # sr_hostfiles_keep RUN: see to it that a systemd whose /run is RUN leaves the mounts alone until it
 # has ended every process, as it does with what an initrd has mounted. By its own rule it unmounts
 # what is not the root when a shutdown begins, and what writes then would write on the shared root.
 sr_hostfiles_keep() {
-    [ -s "$SR_RUN/local/mounts" ] || return 0
+    _sr_host_listed || return 0
     cut -f 3 "$SR_RUN/local/mounts" | while IFS= read -r _keep_target; do
         _keep_unit=$(printf '%s' "$_keep_target" | _sr_host_unit)
         mkdir -p "$1/systemd/system/$_keep_unit.mount.d"
@@ -90,22 +105,29 @@ _sr_host_unit() {
         END { print name }'
 }
 
-# _sr_host_in_place PROCESS ROOT KIND SOURCE TARGET: does PROCESS see the entry at ROOT/TARGET? The
-# kernel's word is asked, /proc/PROCESS/mountinfo (proc(5)): no path is followed there. What is seen
-# at a path is the mount that came last, and its parent is what is seen at the path above. Only NFS
-# does not say there which of its directories is mounted: then the inodes are compared.
-_sr_host_in_place() {
-    _place_status=0
-    _sr_host_mounted "$@" || _place_status=$?
-    [ "$_place_status" -eq 2 ] || return "$_place_status"
-    _place_view=
-    [ "$1" = self ] || _place_view=$SR_PROC/$1/root
-    [ "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$4")" = "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$_place_view$2/$5")" ]
+# _sr_host_states PROCESS ROOT: print the entries, before each a 0 where PROCESS sees it in place
+# below ROOT, or a 1. The kernel's word is asked, /proc/PROCESS/mountinfo (proc(5)): no path is
+# followed there. Only NFS does not say which of its directories is mounted: inodes tell then.
+_sr_host_states() {
+    _states_view=
+    [ "$1" = self ] || _states_view=$SR_PROC/$1/root
+    _sr_host_mounted "$@" | while IFS=$_sr_host_tab read -r _states_status _states_rest; do
+        if [ "$_states_status" -eq 2 ]; then
+            _states_status=1
+            _states_source=${_states_rest#*"$_sr_host_tab"}
+            _states_target=${_states_source#*"$_sr_host_tab"}
+            _states_source=${_states_source%%"$_sr_host_tab"*}
+            [ "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$_states_source")" != \
+                "$("$SR_TIMEOUT" -k 5 20 stat -c %d:%i "$_states_view$2/$_states_target")" ] || _states_status=0
+        fi
+        printf '%s\t%s\n' "$_states_status" "$_states_rest"
+    done
 }
 
-# Status 0 or 1, or 2 for a mount at the right place that may be of the right file.
+# The same with a 2 for a mount at the right place that may be of the right file. What is seen at a
+# path is the mount that came last, and its parent is what is seen at the path above.
 _sr_host_mounted() {
-    SR_HOST_SOURCE=$4 SR_HOST_TARGET=$2/$5 LC_ALL=C awk -v self="$SR_PROC/self/mountinfo" -v kind="$3" '
+    SR_HOST_ROOT=$2 LC_ALL=C awk -F '\t' -v self="$SR_PROC/self/mountinfo" -v other="$SR_PROC/$1/mountinfo" '
         function escaped(text) {
             gsub(/\\/, "\\134", text)
             gsub(/ /, "\\040", text)
@@ -114,65 +136,63 @@ _sr_host_mounted() {
         function within(path, above) {
             return above == "/" || path == above || index(path, above "/") == 1
         }
-        # The last of the longest mount points at or above the path.
-        function covering(path, proper,    i, best) {
-            best = 0
-            for (i = 1; i <= count; i++)
-                if (within(path, point[i]) && !(proper && point[i] == path))
-                    if (!best || length(point[i]) >= length(point[best]))
-                        best = i
-            return best
-        }
-        function load(file,    line, field, n, i) {
-            count = 0
-            delete number
+        function load(whose, file,    line, field, n, i) {
             while ((getline line <file) > 0) {
                 n = split(line, field, " ")
-                i = ++count
+                count[whose]++
+                i = whose count[whose]
                 id[i] = field[1]
                 parent[i] = field[2]
                 device[i] = field[3]
                 root[i] = field[4]
                 point[i] = field[5]
                 options[i] = field[6]
-                number[id[i]] = i
+                number[whose id[i]] = i
                 for (n = 7; field[n] != "-"; n++)
                     ;
                 type[i] = field[n + 1]
             }
             close(file)
         }
-        BEGIN {
-            source = escaped(ENVIRON["SR_HOST_SOURCE"])
-            target = escaped(ENVIRON["SR_HOST_TARGET"])
-            if (kind == "dir" || kind == "file") {
-                load(self)
-                at = covering(source, 0)
-                wanted_device = device[at]
-                rest = point[at] == "/" ? source : substr(source, length(point[at]) + 1)
-                wanted_root = root[at] == "/" ? rest : root[at] rest
-                if (wanted_root == "")
-                    wanted_root = "/"
+        # The last of the longest mount points at or above the path; "" when there is none.
+        function covering(whose, path, proper,    i, n, best) {
+            best = ""
+            for (n = 1; n <= count[whose]; n++) {
+                i = whose n
+                if (within(path, point[i]) && !(proper && point[i] == path))
+                    if (best == "" || length(point[i]) >= length(point[best]))
+                        best = i
             }
-            load(ARGV[1])
-            at = covering(target, 0)
-            if (!at || point[at] != target)
-                exit 1
-            if (kind == "tmpfs") {
-                if (type[at] != "tmpfs")
-                    exit 1
-            } else if (kind == "readonly") {
-                if (("," options[at] ",") !~ /,ro,/)
-                    exit 1
-            } else if (device[at] != wanted_device)
-                exit 1
-            else if (type[at] ~ /^nfs/)
-                unsure = 2
-            else if (root[at] != wanted_root)
-                exit 1
-            while (parent[at] in number && point[number[parent[at]]] == target)
-                at = number[parent[at]]
-            above = covering(target, 1)
-            exit above && parent[at] != id[above] ? 1 : unsure + 0
-        }' "$SR_PROC/$1/mountinfo"
+            return best
+        }
+        function is_source(at, path,    from, rest) {
+            from = covering("self ", path, 0)
+            rest = point[from] == "/" ? path : substr(path, length(point[from]) + 1)
+            rest = root[from] == "/" ? rest : root[from] rest
+            if (device[at] != device[from])
+                return 1
+            if (type[at] ~ /^nfs/)
+                return 2
+            return root[at] != (rest == "" ? "/" : rest)
+        }
+        function state(kind, source, target,    at, above, found) {
+            at = covering("its ", target, 0)
+            if (at == "" || point[at] != target)
+                return 1
+            if (kind == "tmpfs")
+                found = type[at] != "tmpfs"
+            else if (kind == "readonly")
+                found = ("," options[at] ",") !~ /,ro,/
+            else
+                found = is_source(at, source)
+            while (("its " parent[at]) in number && point[number["its " parent[at]]] == target)
+                at = number["its " parent[at]]
+            above = covering("its ", target, 1)
+            return above != "" && parent[at] != id[above] ? 1 : found
+        }
+        BEGIN {
+            load("self ", self)
+            load("its ", other)
+        }
+        { print state($1, escaped($2), escaped(ENVIRON["SR_HOST_ROOT"] "/" $3)) "\t" $0 }' "$SR_RUN/local/mounts"
 }

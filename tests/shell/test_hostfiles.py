@@ -210,6 +210,7 @@ def test_a_machine_that_is_no_node_keeps_nothing_apart(node: Node) -> None:
     (node.run_dir / "state/NODE_NAME").unlink()
     ok(node.go(PREPARE + APPLY))
     assert not (node.root / ".srbuild").exists()
+    assert (node.run_dir / "local/mounts").read_text() == ""
 
 
 # --- hostile roots ----------------------------------------------------------------------------

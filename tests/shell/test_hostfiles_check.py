@@ -76,6 +76,24 @@ def test_applying_again_and_taking_off(node: Node) -> None:
     assert ok(node.go(text)).split() == [str(len(node.mounts)), "0"]
 
 
+def test_what_was_taken_off_or_covered_is_applied_again(node: Node) -> None:
+    text = (
+        PREPARE + APPLY + 'umount "$SR_SYSROOT/etc/hostname"\n'
+        'mount -t tmpfs none "$SR_SYSROOT/var/log"\n'
+        + APPLY + 'umount "$SR_SYSROOT/var/log"\n'
+        'cat "$SR_SYSROOT/etc/hostname"\n'
+    )  # fmt: skip
+    assert ok(node.go(text)) == "n1\n"
+
+
+def test_a_list_that_is_not_there_is_no_empty_list(node: Node) -> None:
+    (node.machine.home / "modules/local").mkdir(parents=True)
+    for verb in ("apply", "check", "undo"):
+        found = node.go(f'. "$SR_LIB/hostfiles.sh"\nsr_hostfiles_{verb} "$SR_SYSROOT"')
+        assert found.returncode == 1
+        assert "own files is not there" in node.why()
+
+
 HOOK = (
     PREPARE + APPLY + 'mkdir "$SR_ROOT/new" "$SR_RUN/lxc"\n'
     'mount --rbind "$SR_SYSROOT" "$SR_ROOT/new"\n'

@@ -287,6 +287,7 @@ sr_host_entries "$list" "$SR_LOCAL_ADD" "$SR_LOCAL_REMOVE" >"$work/entries"
 sed -n 's/^mask [^ ]* [^ ]* /systemd.mask=/p' "$work/entries" >"$work/words.new"
 if ! node=$(sr_get NODE_NAME); then
     mv "$work/words.new" "$work/init-words"
+    : >"$work/mounts"
     rm -f "$work/entries" "$list" "$list.default"
     sr_log "this machine is no node of a cluster: nothing is kept apart"
     exit 0
