@@ -57,7 +57,7 @@ sr_hostfiles_check() {
 
 # sr_hostfiles_undo ROOT: take off what sr_hostfiles_apply has mounted there, the inner first.
 sr_hostfiles_undo() {
-    _sr_host_listed || return 0
+    [ -s "$SR_RUN/local/mounts" ] || return 0 # a boot that fails before `local` has none
     _sr_host_states self "${1%/}" | sed '1!G;h;$!d' >"$SR_RUN/local/states"
     while IFS=$_sr_host_tab read -r _undo_status _ _ _undo_target <&3; do
         [ "$_undo_status" -eq 0 ] || continue

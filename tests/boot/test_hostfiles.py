@@ -30,3 +30,13 @@ def test_state_in_memory(boot: Boot) -> None:
     found = own(boot("hostfiles-tmpfs"))
     assert found["n1"]["etc/hostname"] == "n1 wrote,"
     assert "var/log/messages" not in found["n1"]
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+def test_five_nodes_have_the_whole_list_each(boot: Boot) -> None:
+    found = own(boot("hostfiles-five"))
+    assert {f"n{number}" for number in range(1, 6)} <= found.keys()
+    assert found["n4"]["etc/hostname"] == "n4 wrote,"
+    assert found["n5"]["var/log/of-n5"] == "n5 wrote,"
+    assert found["shared"]["var/log/of-all"] == "shared,"

@@ -9,6 +9,7 @@ from srbuild.lab.lab import NodeSpec
 N1 = NodeSpec("n1", "52:54:00:00:00:01")
 N2 = NodeSpec("n2", "52:54:00:00:00:02")
 NODES = (N1, N2, NodeSpec("n3", "52:54:00:00:00:03"))
+FIVE = (*NODES, NodeSpec("n4", "52:54:00:00:00:04"), NodeSpec("n5", "52:54:00:00:00:05"))
 BOTH: Mapping[str, tuple[str, ...]] = {"n1": ("n2",), "n2": ("n1",)}
 """Who has read whose token when two nodes shared a root; see `check_shared_root`."""
 

@@ -1,17 +1,22 @@
-"""Host-specific files: two nodes write one path each, and the server sees what became of it."""
+"""Host-specific files: nodes write one path each, and the server sees what became of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
-from srbuild.lab.cluster import N1, N2
+from srbuild.lab.cluster import FIVE, N1, N2
 from srbuild.lab.lab import Lab
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios.nfs import EXPORT, cluster_file, serve
-from srbuild.lab.steps import BOOT
+from srbuild.lab.steps import BOOT, LEAVE, STOP
+from srbuild.paths import data_dir
+
+LIST: Final = "modules/container/local/hostfiles.list"
 
 SHARED = ("etc/hostname", "etc/machine-id", "etc/adjtime", "var/log/messages")
 _ID = re.compile(r"[0-9a-f]{32},")
@@ -75,12 +80,80 @@ def _judge(lab: Lab, found: dict[str, dict[str, str]], state: str) -> None:
     lab.expect(len(ids) == 2, "two ids")
 
 
+def default_paths() -> dict[str, str]:
+    """What the default list keeps apart but for systemd's alone: path → dir or file.
+
+    A pattern stands for one file that matches it.
+    """
+    kinds = {"dir": "dir", "state": "dir", "file": "file", "identity": "file", "link": "file"}
+    found: dict[str, str] = {}
+    for line in (data_dir() / LIST).read_text().splitlines():
+        match line.split():
+            case [name, what, where, *_] if what in kinds and where in ("any", "debian", "rhel"):
+                found[name.lstrip("/").replace("*", "x")] = kinds[what]
+    return found
+
+
+def five_nodes(lab: Lab) -> None:
+    """Four nodes share a root; a fifth is refused, then added to the cluster, and boots, too."""
+    paths = default_paths()
+    server = serve(lab)
+    with lab.step(f"the root gets the {len(paths)} paths of the default list"):
+        for path, kind in paths.items():
+            server.require("make-path", EXPORT, kind, path)
+    *four, fifth = (replace(node, memory=512) for node in FIVE)
+    known, grown = (cluster_file(nodes=nodes) for nodes in (FIVE[:-1], FIVE))
+    with lab.step("n1 to n4 boot one image on one root"):
+        held = {spec.name: lab.hold(spec, known, ()) for spec in four}
+        for _, agent in held.values():
+            agent.wait_ready(lab.left(2 * BOOT))
+    with lab.step("n5, which the cluster file does not have, is refused"):
+        stranger = lab.start(fifth, known, ())
+        lab.wait_failure(stranger, STOP, "identity", fifth.mac, "n1", "n4")
+    with lab.step("n5 is added to the cluster file and boots while the others run"):
+        held[fifth.name] = lab.hold(fifth, grown, ("n1",))
+        held[fifth.name][1].wait_ready(lab.left(BOOT))
+    with lab.step("each writes all that is its own, and leaves"):
+        for name, (_, agent) in held.items():
+            said = agent.require("write-every", name, seconds=lab.left(60))
+            wrote = {path: kind for _, kind, path in (line.split() for line in said)}
+            lab.expect(wrote == paths, f"{name} writes {sorted(paths)}, but: {sorted(wrote)}")
+        for _, agent in held.values():
+            agent.require("leave", seconds=lab.left(60))
+        lab.wait_power_off([vm for vm, _ in held.values()], 2 * LEAVE)
+    _judge_all(lab, own_files(server.require("list-own", EXPORT)), paths, held)
+    read = {name: ("n1",) if name == fifth.name else () for name in held}
+    check_shared_root(lab, server, "check-export", read)
+
+
+def _judge_all(
+    lab: Lab, found: dict[str, dict[str, str]], paths: dict[str, str], nodes: Iterable[str]
+) -> None:
+    """Each of `nodes` has what it wrote at each of `paths`, and what all share is as it was."""
+    lab.proof["own"] = found
+    places = {path if kind == "file" else f"{path}/of-all" for path, kind in paths.items()}
+    shared = found["shared"]
+    lab.expect(shared == dict.fromkeys(places, "shared,"), f"what all share, but: {shared}")
+    for name in nodes:
+        own = {path if k == "file" else f"{path}/of-{name}" for path, k in paths.items()}
+        wrote = {path: text for path, text in found.get(name, {}).items() if path in own}
+        lab.expect(wrote == dict.fromkeys(own, f"{name} wrote,"), f"{name}'s own, but: {wrote}")
+
+
 def _scenario(suffix: str, summary: str, state: str) -> Scenario:
     run = partial(each_its_own, state=state)
     return Scenario(f"hostfiles{suffix}", summary, "nfs", "", ("lab-export", "nfs-server"), run)
 
 
 SCENARIOS = (
+    Scenario(
+        "hostfiles-five",
+        "four nodes on one NFS root and a fifth added later: the whole list is each one's own",
+        "nfs",
+        "",
+        ("lab-export", "nfs-server"),
+        five_nodes,
+    ),
     _scenario("", "two nodes on one NFS root write each its own files", "shared-root"),
     _scenario("-tmpfs", "the same with what is state kept in memory", "tmpfs"),
 )

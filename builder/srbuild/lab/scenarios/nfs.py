@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from srbuild.lab.cluster import BOTH, N1, cluster_text
+from srbuild.lab.cluster import BOTH, N1, N2, cluster_text
 from srbuild.lab.disk import DiskSpec
-from srbuild.lab.lab import MAKER, Lab
+from srbuild.lab.lab import MAKER, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk
 from srbuild.lab.scenario import Scenario
@@ -39,17 +39,21 @@ def serve(lab: Lab, options: str = "", disk: DiskSpec = DISK) -> Agent:
 
 
 def cluster_file(
-    options: str = "", servers: tuple[str, ...] = (SERVER,), path: str = EXPORT
+    options: str = "",
+    servers: tuple[str, ...] = (SERVER,),
+    path: str = EXPORT,
+    nodes: Sequence[NodeSpec] = (N1, N2),
 ) -> str:
     """The lab's cluster file, `options` further keys of its [fs]."""
     quoted = ", ".join(f'"{server}"' for server in servers)
-    return cluster_text(f"""\
+    tables = f"""\
 [fs]
 type = "nfs"
 server = [{quoted}]
 path = "{path}"
 {options}
-""")
+"""
+    return cluster_text(tables, nodes)
 
 
 def two_nodes(lab: Lab, options: str, used: str, served: str = "") -> None:
