@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
 from srbuild.frozen import frozen
 from srbuild.host.looks import look
-from srbuild.paths import HostPath
+from srbuild.paths import HostPath, data_dir
 
 What: TypeAlias = Literal[
     "dir", "state", "file", "link", "identity", "tmpfs", "readonly", "virtual", "shared", "mask"
@@ -48,6 +48,14 @@ class HostEntry:
     def concerns(self, families: Collection[str]) -> bool:
         """Whether the entry is for a system of which `families` hold."""
         return all(word == "any" or word in families for word in self.where)
+
+
+def default_entries() -> tuple[HostEntry, ...]:
+    """The entries of all boot modules that srbuild ships, the list of `local` first."""
+    modules = data_dir() / "modules"
+    first = modules / LIST
+    others = sorted(path for path in modules.glob("*/*/hostfiles.list") if path != first)
+    return tuple(entry for path in (first, *others) for entry in load_host_entries(path))
 
 
 def load_host_entries(path: HostPath) -> tuple[HostEntry, ...]:

@@ -38,11 +38,11 @@ def paths(root: Path) -> dict[str, dict[str, object]]:
 
 
 def findings(root: Path) -> list[tuple[str, str]]:
-    from srbuild.cli.local import _defaults
+    from srbuild.hostfiles import default_entries
     from srbuild.local.findings import check
 
     tree = Tree(root)
-    found = check(tree, _defaults())
+    found = check(tree, default_entries())
     tree.close()
     return [(one.weight, one.path) for one in found]
 

@@ -17,7 +17,6 @@ from srbuild.paths import shown
 
 if TYPE_CHECKING:
     from srbuild.host.confined import Tree
-    from srbuild.hostfiles import HostEntry
     from srbuild.local.plans import Wish
     from srbuild.local.steps import Plan
 
@@ -79,21 +78,12 @@ def _tree(root: Path) -> Iterator[Tree]:
         tree.close()
 
 
-def _defaults() -> tuple[HostEntry, ...]:
-    from srbuild.hostfiles import LIST, load_host_entries
-    from srbuild.paths import data_dir
-
-    modules = data_dir() / "modules"
-    first = modules / LIST
-    others = sorted(path for path in modules.glob("*/*/hostfiles.list") if path != first)
-    return tuple(entry for path in (first, *others) for entry in load_host_entries(path))
-
-
 def _wish() -> Wish:
+    from srbuild.hostfiles import default_entries
     from srbuild.local.plans import Wish
 
     stamp = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
-    return Wish(_defaults(), stamp, lambda: str(uuid.uuid4()))
+    return Wish(default_entries(), stamp, lambda: str(uuid.uuid4()))
 
 
 def _run(root: Path, command: str, planned: Callable[[Tree], Plan], *, take_over: bool) -> None:
@@ -130,6 +120,7 @@ def init(root: Path, links: bool, take_over: bool) -> None:
 @_as_json
 def list_paths(root: Path, as_json: bool) -> None:
     """List what is each node's own, why, and which nodes have it already."""
+    from srbuild.hostfiles import default_entries
     from srbuild.local.layout import NODES, check_base, held, nodes, rules
 
     with _tree(root) as tree:
@@ -145,7 +136,7 @@ def list_paths(root: Path, as_json: bool) -> None:
                 "nodes": [one for one in names if tree.look(f"{NODES}/{one}{row.place.path}")],
                 "meaning": row.rule.entry.meaning,
             }
-            for row in held(tree, rules(tree, _defaults()))
+            for row in held(tree, rules(tree, default_entries()))
         ]
     if as_json:
         print_json({"schema": "srbuild.local-list/1", "nodes": names, "paths": rows})
@@ -254,6 +245,7 @@ def check(root: Path, as_json: bool, look_only: bool, take_over: bool) -> None:
     """
     from srbuild.errors import VerifyError
     from srbuild.host.localroot import run, unfinished
+    from srbuild.hostfiles import default_entries
     from srbuild.local.findings import Finding, check
     from srbuild.local.steps import Plan
 
@@ -264,7 +256,7 @@ def check(root: Path, as_json: bool, look_only: bool, take_over: bool) -> None:
             click.echo(
                 f"srbuild: note: finished what a kill had left of: local {pending}", err=True
             )
-        found = check(tree, _defaults())
+        found = check(tree, default_entries())
     if pending and look_only:
         way = "srbuild local check, without --look-only, finishes it"
         found.insert(0, Finding("error", "/.srbuild/journal", f"{pending} was killed", way))

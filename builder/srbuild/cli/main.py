@@ -28,6 +28,7 @@ VERBS = {
     "hardware": ("srbuild.cli.hardware", "hardware"),
     "cluster": ("srbuild.cli.cluster", "cluster"),
     "local": ("srbuild.cli.local", "local"),
+    "csync2": ("srbuild.cli.csync2", "csync2"),
     "test": ("srbuild.cli.test", "test"),
 }
 DEFAULT_VERB = "build"
