@@ -122,7 +122,7 @@ def test_nodes_need_names(
     ("old", "new", "said"),
     [
         ("<cdsls", "<cdsls><", "no XML"),
-        ("<cdsls", "<!DOCTYPE x><cdsls", "declares entities"),
+        ("<cdsls", "<!DOCTYPE x><cdsls", "declares a document type"),
         ('type="shared"', 'type="odd"', "of the type 'odd'"),
         ('src="srv/app"', 'src="../etc"', "no absolute path"),
         ('src="srv/app"', 'src="usr/lib"', "no link into /.cdsl.local"),

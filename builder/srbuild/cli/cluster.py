@@ -77,7 +77,7 @@ def check(file: Path, folders: tuple[Path, ...], as_json: bool, **image: Any) ->
     """
     from srbuild.render import render_nodes
 
-    plan, found = _plan(file, folders, image)
+    plan, found = make_cluster_plan(file, folders, image)
     names = {node.name for node in found.nodes}
     files = sum(len(files) for _, files in render_nodes(plan, names))
     if as_json:
@@ -153,7 +153,7 @@ def render(
     from srbuild.errors import ConfigError, Origin
     from srbuild.render import render_nodes
 
-    plan, found = _plan(file, folders, image)
+    plan, found = make_cluster_plan(file, folders, image)
     _find(found, node)
     ((_, files),) = render_nodes(plan, {node})
     known = {str(one.target): one for one in files}
@@ -187,7 +187,10 @@ def schema(folders: tuple[Path, ...]) -> None:
     print_json(cluster_schema(find_modules(folders)))
 
 
-def _plan(file: Path, folders: tuple[Path, ...], image: dict[str, Any]) -> tuple[Plan, Cluster]:
+def make_cluster_plan(
+    file: Path, folders: tuple[Path, ...], image: dict[str, Any]
+) -> tuple[Plan, Cluster]:
+    """What an image for the cluster file `file` would be made of, and what the file says."""
     from srbuild.config.load import load_config
     from srbuild.pipeline import find_modules, find_spine
     from srbuild.plan import make_plan

@@ -27,6 +27,7 @@ VERBS = {
     "modules": ("srbuild.cli.modules", "modules"),
     "hardware": ("srbuild.cli.hardware", "hardware"),
     "cluster": ("srbuild.cli.cluster", "cluster"),
+    "import": ("srbuild.cli.importer", "import_"),
     "local": ("srbuild.cli.local", "local"),
     "csync2": ("srbuild.cli.csync2", "csync2"),
     "test": ("srbuild.cli.test", "test"),
