@@ -10,6 +10,8 @@ set -eu
 . "$SR_LIB/values.sh"
 # shellcheck source=hooks/lib/report.sh
 . "$SR_LIB/report.sh"
+# shellcheck source=hooks/lib/osr.sh
+. "$SR_LIB/osr.sh"
 
 # Run a command with its output on the console, in the log and in $SR_RUN/output. The reader is
 # not waited for longer than 2 seconds: a daemon may hold its pipe.
@@ -110,8 +112,41 @@ stopped() {
     shell_until_resume
 }
 
+# asked POINT: with rd.srb.step, ask what to do before it. Ten seconds without an answer go on.
+asked() {
+    if [ -n "$step" ] && [ "$step" != "$1" ]; then
+        return 0
+    fi
+    echo "srbuild: step: next is the point '$1'"
+    while :; do
+        echo '  Enter: go on; s: a shell; c: go on without asking; POINT: ask again before that; list'
+        _asked_answer=$("$SR_TIMEOUT" 10 sh "$SR_LIB/answer.sh") || return 0
+        case $_asked_answer in
+            '') return 0 ;;
+            c | continue)
+                step=none
+                return 0
+                ;;
+            s | shell | break | quit)
+                echo "srbuild: type resume to go on with the boot"
+                shell_until_resume
+                return 0
+                ;;
+            list) cat "$SR_HOME/points" ;;
+            *)
+                if sr_point_of "$_asked_answer"; then
+                    step=$point_of
+                    return 0
+                fi
+                echo "srbuild: step: there is no point '$_asked_answer'"
+                ;;
+        esac
+    done
+}
+
 # before POINT: open a shell there when rd.break asks for it.
 before() {
+    [ "$step" = none ] || asked "$1"
     _before_point=$(sr_cmdline rd.break) || return 0
     [ "${_before_point:-handover}" = "$1" ] || return 0
     echo "srbuild: rd.break: this is before the point '$1'; type resume to go on with the boot"
@@ -200,8 +235,14 @@ pass() {
 mkdir -p "$SR_RUN/state"
 sr_cmdline_parse <"$SR_PROC/cmdline" >"$SR_RUN/cmdline"
 touch "$SR_RUN/log"
+sr_osr_translate
 shell=1
 sr_has_person || shell=0
+# Before which point to ask: none, one of them, or every one.
+step=none
+if [ "$shell" = 1 ] && sr_cmdline rd.srb.step >/dev/null && sr_is_on rd.srb.step 0; then
+    step=
+fi
 delay=$(sr_reboot_delay)
 
 load_values

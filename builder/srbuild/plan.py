@@ -190,6 +190,8 @@ def _tables(config: Config, modules: tuple[Module, ...], spine: Spine) -> Iterat
         f"{HOME}/survive": [name for module in modules for name in module.survive.processes],
         "/etc/srbuild/values": list(_image_values(config, modules)),
     }
+    if built := list(_built_with(config, modules)):
+        tables = {**tables, f"{HOME}/built": built}
     if refused := list(_refused_rows(modules)):
         tables = {**tables, f"{HOME}/refused": refused}
     for path, lines in tables.items():
@@ -243,6 +245,13 @@ def _image_values(config: Config, modules: tuple[Module, ...]) -> Iterator[str]:
             value = given.get(option.name, option.default)
             if value:
                 yield f"{option.variable(module.name)}={' '.join(value)}"
+
+
+def _built_with(config: Config, modules: tuple[Module, ...]) -> Iterator[str]:
+    """The options that the recipe or --set gives a value: they win over OSR's com-NAME."""
+    for module in modules:
+        for name in config.values.get(module.name, {}):
+            yield module.options[name].variable(module.name)
 
 
 def _module_requests(module: Module) -> Iterator[Request]:

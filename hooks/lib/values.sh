@@ -1,16 +1,20 @@
 # shellcheck shell=sh
 # The options' values at boot: the kernel's command line before the node's values before the
-# cluster's before the image's; each checked against its type before any script sees it.
+# cluster's before the image's; each checked against its type before any script sees it. OSR's
+# words with com- in front come between the command line and the node's values, and behind what
+# the image was built with (see lib/osr.sh).
 # Only the spine reads this file.
 
 # Print VARIABLE, TYPE, MANY, SECRET, SOURCE and VALUE of every option that has a value, with
-# tabs between, from the files $SR_HOME/options, $SR_ETC/{values,site.values,node.values} and
-# $SR_RUN/cmdline.
+# tabs between, from the files $SR_HOME/{options,built}, $SR_ETC/{values,site.values,node.values}
+# and $SR_RUN/{cmdline.com,cmdline}.
 _sr_values_merge() {
     set -- "source=options" "$SR_HOME/options"
+    [ ! -f "$SR_HOME/built" ] || set -- "$@" source=built "$SR_HOME/built"
     for _merge_file in values site.values node.values; do
         [ ! -f "$SR_ETC/$_merge_file" ] || set -- "$@" "source=$_merge_file" "$SR_ETC/$_merge_file"
     done
+    [ ! -s "$SR_RUN/cmdline.com" ] || set -- "$@" source=com "$SR_RUN/cmdline.com"
     LC_ALL=C awk '
         BEGIN { FS = "\t" }
         source == "options" {
@@ -22,6 +26,7 @@ _sr_values_merge() {
                 takers[names[i]] = takers[names[i]] " " $1
             next
         }
+        source == "built" { built[$1] = "/etc/srbuild/values"; next }
         {
             at = index($0, "=")
             name = at ? substr($0, 1, at - 1) : $0
@@ -29,15 +34,18 @@ _sr_values_merge() {
         }
         # The word of OSR for: as the cluster file says.
         source == "cmdline" && name == "ip" && value == "cluster" { next }
-        source == "cmdline" {
+        source == "cmdline" || source == "com" {
+            where = "kernel parameter " (source == "com" ? "com-" : "") name
             count = split(takers[name], list, " ")
             for (i = 1; i <= count; i++) {
                 taker = list[i]
-                again = origin[taker] == "kernel parameter " name
+                if (source == "com" && (taker in built) && origin[taker] == built[taker])
+                    continue
+                again = origin[taker] == where
                 found[taker] = (many[taker] && again) ? found[taker] " " value : value
                 if (!at && facts[taker] ~ /^bool\t/)
                     found[taker] = "1"
-                origin[taker] = "kernel parameter " name
+                origin[taker] = where
             }
             next
         }
