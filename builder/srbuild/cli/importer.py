@@ -7,29 +7,30 @@ from pathlib import Path
 
 import click
 
-from srbuild.errors import SrbuildError
+from srbuild.errors import SrbuildError, UsageError
 from srbuild.paths import shown
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
-    metavar="FILE",
-    default="cluster.toml",
-    show_default=True,
+    metavar="PATH",
     type=click.Path(path_type=Path),
-    help="The cluster file to write, for its owner alone: it may hold passwords.",
+    help="The cluster file to write, for its owner alone, since it may hold passwords "
+    "(cluster.toml); with --lists the boot module's folder, which ends in KIND/NAME "
+    "(modules/base/site).",
 )
 @click.option(
     "--drbd",
     metavar="DIR",
-    default="",
     help="For a root on DRBD: the folder with global_common.conf and *.res, as seen from the "
     "cluster file. cluster.conf does not tell which disks the mirror lies on.",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace a cluster file that is there.")
 @click.option(
     "--unsafe-no-fencing",
     "unsafe",
@@ -38,15 +39,43 @@ from srbuild.paths import shown
     "seemed dead can destroy the file system.",
 )
 @click.option(
+    "--lists",
+    metavar="DIR",
+    type=_FOLDER,
+    help="Make a boot module of the *.list files in DIR, a copy of OSR's /etc/comoonics/bootimage, "
+    "in place of a cluster file.",
+)
+@click.option(
+    "--rpm-dumps",
+    "dumps",
+    metavar="DIR",
+    type=_FOLDER,
+    help="For --lists: DIR has for each package a file of its name with what `rpm -q --dump` says.",
+)
+@click.option(
+    "--sysroot",
+    metavar="DIR",
+    type=_FOLDER,
+    help="For --lists: take of what is optional, and of packages, what is there.",
+)
+@click.option(
     "--module-path",
     "folders",
     metavar="DIR",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_FOLDER,
     help="Folder with more boot modules.",
 )
 def import_(
-    file: Path, output: Path, drbd: str, force: bool, unsafe: bool, folders: tuple[Path, ...]
+    file: Path | None,
+    output: Path | None,
+    drbd: str | None,
+    force: bool,
+    unsafe: bool,
+    lists: Path | None,
+    dumps: Path | None,
+    sysroot: Path | None,
+    folders: tuple[Path, ...],
 ) -> None:
     r"""Make a cluster file of FILE, Red Hat's cluster.conf with OSR's com_info.
 
@@ -54,12 +83,30 @@ def import_(
     reason, here and at the beginning of the written file; nothing is left out without a word.
     Before anything is written, the result has passed what `srbuild cluster check` looks at.
 
+    With --lists, make a boot module of OSR's lists of files and packages. Nothing in them is run.
+
     \b
       srbuild import /etc/cluster/cluster.conf
       srbuild cluster show cluster.toml
+      srbuild import --lists bootimage/ --sysroot ROOT -o site/base/tools
+      srbuild --module-path site --module tools …
 
     See docs/migration.md.
     """
+    if lists:
+        if file or drbd is not None or force or unsafe:
+            raise UsageError("--lists makes a boot module", "import cluster.conf by itself")
+        _import_lists(lists, dumps, sysroot, output or Path("modules/base/site"))
+    elif not file or dumps or sysroot:
+        hint = "srbuild import cluster.conf, or srbuild import --lists DIR"
+        raise UsageError("a cluster.conf, or --lists, is what there is to import", hint)
+    else:
+        _import_cluster(file, output or Path("cluster.toml"), drbd or "", force, unsafe, folders)
+
+
+def _import_cluster(
+    file: Path, output: Path, drbd: str, force: bool, unsafe: bool, folders: tuple[Path, ...]
+) -> None:
     from srbuild.config.includes import read_beside
     from srbuild.errors import ConflictError
     from srbuild.osr.clusterconf import import_cluster, next_words
@@ -67,9 +114,8 @@ def import_(
 
     if output.exists() and not force:
         raise ConflictError(f"{output} is there already", "name another with -o, or add --force")
-    catalog = find_modules(folders)
     data = read_beside(file)
-    imported = import_cluster(data, str(file), catalog, drbd=drbd, unsafe=unsafe)
+    imported = import_cluster(data, str(file), find_modules(folders), drbd=drbd, unsafe=unsafe)
     _write(output, imported.text, imported.modules, folders)
     for loss in imported.losses:
         click.echo(f"srbuild: note: {shown(str(file))}: {loss}", err=True)
@@ -100,3 +146,20 @@ def _named(error: SrbuildError, path: str, name: str) -> SrbuildError:
     if error.origin and error.origin.source == path:
         error.origin = replace(error.origin, source=name)
     return error
+
+
+def _import_lists(lists: Path, dumps: Path | None, sysroot: Path | None, output: Path) -> None:
+    from srbuild.host.files import write_new_module
+    from srbuild.host.sysroot import Sysroot
+    from srbuild.osr.gather import gather_dumps, gather_lists
+    from srbuild.osr.lists import read_lists
+    from srbuild.osr.sitemodule import has_in, module_text
+
+    is_there = has_in(Sysroot(sysroot)) if sysroot else None
+    wishes = read_lists(gather_lists(lists), gather_dumps(dumps), is_there)
+    text = module_text(wishes, output, str(lists))
+    write_new_module(output, text.encode())
+    for note in wishes.notes:
+        click.echo(f"srbuild: note: {note}", err=True)
+    path, name = shown(str(output.parent.parent)), shown(output.name)
+    click.echo(f"{shown(str(output))}: build with --module-path {path} --module {name}")

@@ -187,6 +187,13 @@ def write_new_tree(folder: HostPath, files: Iterable[tuple[str, bytes, int]]) ->
                 file.write(data)
 
 
+def write_new_module(folder: HostPath, declaration: bytes) -> None:
+    """Make `folder`, and what is above it, with a module.toml; SrbuildError when it exists."""
+    with _reported("make", folder):
+        folder.mkdir(parents=True)
+    write_atomic(folder / "module.toml", declaration)
+
+
 def _create(target: HostPath, mode: int) -> tuple[HostPath, int]:
     """A new locked draft, or -1 for its descriptor when a sweep took it before the lock."""
     path = target.with_name(f".{target.name[:200]}.{os.urandom(6).hex()}{_DRAFT_SUFFIX}")
