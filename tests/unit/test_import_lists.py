@@ -94,6 +94,7 @@ def test_nothing_is_run(site: Path, srbuild: Run) -> None:
         ("/lib/modules/2.6.18/x.ko", "kernel modules go by their names"),
         ("/etc/../etc/shadow", "it is no absolute path"),
         ("bin/sh", "it is no absolute path"),
+        ("//", "it is no absolute path"),
         ("strace sometimes", "it has more"),
     ],
 )

@@ -185,7 +185,7 @@ class _Reader:
             self._note(name, "the kernel makes it")
         elif name.startswith(("/lib/modules/", "/usr/lib/modules/")):
             self._note(name, "kernel modules go by their names: [install] kmods")
-        elif "/" in name and not _is_path(name.rstrip("/") or "/"):
+        elif "/" in name and not _is_path(name.rstrip("/")):
             self._note(name, "it is no absolute path")
         elif any(one.search(name) for one in self._filters):
             return

@@ -123,7 +123,12 @@ SCENARIOS = (
     _scenario(
         "-rootsource",
         "the kernel parameters of OSR name portal and initiator",
-        boots("", extra=f"rootsource=iscsi://{PORTAL}/iqn.2026-01.lab:other"),
+        boots(
+            "",
+            # NAME before com-NAME, which is before the cluster file.
+            extra=f"com-rootsource=iscsi://192.0.2.1/ com-nodename=n1 com-mountopts=nodiratime "
+            f"rootsource=iscsi://{PORTAL}/iqn.2026-01.lab:other",
+        ),
     ),
     _scenario("-portal-lost", "a portal goes away after the boot and comes back", portal_lost),
 )
