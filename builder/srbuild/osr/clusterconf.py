@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.catalog import Catalog
 from srbuild.config.patterns import NODES_MAX
 from srbuild.errors import raise_all
 from srbuild.formats.xmltree import Element
+from srbuild.frozen import frozen
 from srbuild.osr.document import Document, Loss, read_document
 from srbuild.osr.draft import Draft, NodeDraft
 from srbuild.osr.fencing import read_fencing
@@ -36,7 +36,7 @@ _INFO: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Imported:
     """A cluster file's `text`, which may hold secrets, and what has no counterpart in it.
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from srbuild.errors import ConfigError, Origin, SrbuildError
 from srbuild.formats.xmltree import Element, XmlError, parse_xml
+from srbuild.frozen import frozen
 from srbuild.paths import shown
 
 _SHOWN_MAX: Final = 80  # characters of a value in a message
@@ -14,7 +15,7 @@ _LINES_SHOWN: Final = 8
 _UNKNOWN: Final = "srbuild has nothing of the kind"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class Loss:
     """Something at `lines` that a cluster file cannot say, or not in the same way, and why."""
 
@@ -96,9 +97,8 @@ class Document:
                     rest.append(child)
                 else:
                     self.lose_all(child, _UNKNOWN)
-        return sorted(
-            Loss(tuple(sorted(lines)), what, why) for (what, why), lines in self._losses.items()
-        )
+        rows = sorted((tuple(sorted(lines)), *key) for key, lines in self._losses.items())
+        return [Loss(*row) for row in rows]
 
 
 def read_document(data: bytes, source: str) -> Document:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.errors import ConfigError
 from srbuild.formats.xmltree import Element
+from srbuild.frozen import frozen
 from srbuild.osr.document import Document
 from srbuild.osr.draft import Draft, NodeDraft
 
@@ -18,7 +18,7 @@ _OWN: Final = frozenset({*_ADDRESS, *_PLUG, "ipport", "delay", "option", "action
 _METHODS: Final = ("", "backup_")  # a third method has no place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Device:
     """One `device` of a method with what its `fencedevice` says; the node's own words win."""
 

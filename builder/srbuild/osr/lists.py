@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from srbuild.frozen import frozen
 from srbuild.paths import shown
 
 _OPTIONAL: Final = frozenset({"optional", "ignoremissing"})
@@ -32,7 +33,7 @@ _EXTENDED = re.compile(
 _DUMP = re.compile(r"(/.*?) \d+ \d+ \w+ ([0-7]+) \S+ \S+ [01] ([01]) \d+ \S.*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """What of a list could not come along, where it stands, and why."""
 

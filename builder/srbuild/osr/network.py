@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.config.addresses import parse_cidr, parse_mac
 from srbuild.config.networks import bracketed, mask_to_prefix, parse_bond
 from srbuild.formats.xmltree import Element
+from srbuild.frozen import frozen
 from srbuild.osr.document import Document
 from srbuild.osr.draft import Draft, NodeDraft
 
@@ -19,7 +19,7 @@ _LOWER: Final = ("PHYSDEV", "ETHERDEVICE", "VLAN_PHYSDEV")  # names of ifcfg fil
 _SAID: Final = frozenset({"VLAN", "TYPE", "DEVICE", "HWADDR", "ONBOOT", "STARTMODE"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Card:
     """One `eth`; `mac` in its normal form, `address` with its prefix length, or dhcp."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from srbuild.formats.xmltree import Element
+from srbuild.frozen import frozen
 from srbuild.osr.document import Document
 from srbuild.osr.draft import Draft, NodeDraft
 
@@ -29,7 +29,7 @@ _WWID = re.compile(r"[0-9a-f]{17,33}")
 _FRIENDLY = re.compile(r"mpath.+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Root:
     """What one node says of its root, and where."""
 
