@@ -110,6 +110,22 @@ boot_server() {
     fi
 }
 
+# The node is known before anybody on the network is asked, and its name stays: that of the server
+# may only agree. What differs is told, once: two nodes' cables or leases may have been mixed up.
+compare_name() {
+    [ -n "$1" ] && _compare_own=$(sr_get NODE_NAME) || return 0
+    if ! sr_check_host "$1"; then
+        _compare_said="a name that is none"
+    elif [ "${1%%.*}" = "${_compare_own%%.*}" ]; then
+        return 0
+    else
+        _compare_said="the name $1"
+    fi
+    [ ! -f "$state/name.$nic" ] || return 0
+    : >"$state/name.$nic"
+    sr_warn "the DHCP server has $_compare_said for this node, which is $_compare_own: not used"
+}
+
 configure() {
     if ! sr_check_interface "$nic" || ! check_host_ip "${ip:-}"; then
         sr_warn "the DHCP server's address is not well-formed: not used"
@@ -134,6 +150,7 @@ configure() {
     fi
     set_nameservers "${dns:-}"
     boot_server
+    compare_name "${hostname:-}"
     printf '%s\n' "$_conf_new" >"$state/.dhcp.$nic"
     mv "$state/.dhcp.$nic" "$state/dhcp.$nic"
 }

@@ -146,6 +146,7 @@ class _Site:
         return [
             RenderedFile(image_path(f"{ETC}/site.values"), shared, 0o644, origin),
             RenderedFile(image_path(f"{ETC}/nodes"), _node_table(cluster), 0o644, origin),
+            RenderedFile(image_path(f"{ETC}/machines"), _machine_table(cluster), 0o644, origin),
             *_render(templates, modules, self.values, self.context, cluster.nodes),
         ]
 
@@ -284,6 +285,12 @@ def _value_lines(modules: Iterable[Module], values: Values) -> bytes:
 
 def _node_table(cluster: Cluster) -> bytes:
     rows = (f"{n.name} {n.id} {','.join(n.macs) or '-'}\n" for n in cluster.nodes)
+    return "".join(rows).encode()
+
+
+def _machine_table(cluster: Cluster) -> bytes:
+    """`NAME KEY VALUE` lines, lower-case, for hooks/lib/machine.sh: who has which UUID, serial…."""
+    rows = (f"{n.name} {key} {v.lower()}\n" for n in cluster.nodes for key, v in n.hardware.items())
     return "".join(rows).encode()
 
 

@@ -93,22 +93,48 @@ def test_a_parameter_that_names_no_node(cluster: Machine, option: dict[str, str]
 def test_a_parameter_against_the_mac_address_names_both(cluster: Machine) -> None:
     cluster.card("eth0", "52:54:00:00:00:02")
     assert identify(cluster, SR_CORE_NODE="n1").returncode == 1
-    assert "n1" in cluster.note("why")
-    assert "n2" in cluster.note("why")
+    assert "rd.srb.node=n1 says n1" in cluster.note("why")
+    assert "the MAC address 52:54:00:00:00:02 says n2" in cluster.note("why")
+    assert "drop the parameter" in cluster.note("hint")
+    assert not (cluster.root / "etc/whoami").exists()
+
+
+def test_the_parameter_is_named_as_it_was_written(cluster: Machine) -> None:
+    cluster.card("eth0", "52:54:00:00:00:02")
+    cluster.write("run/srbuild/cmdline", "nodename=n3\nnodename=n1\n")
+    assert identify(cluster, SR_CORE_NODE="n1").returncode == 1
+    assert "the kernel parameter nodename=n1 says n1" in cluster.note("why")
+
+
+def test_a_name_and_a_number_of_two_nodes(cluster: Machine) -> None:
+    assert identify(cluster, SR_CORE_NODE="n3", SR_CORE_NODEID="2").returncode == 1
+    assert "rd.srb.node=n3 says n3" in cluster.note("why")
+    assert "nodeid=2 says n2" in cluster.note("why")
+
+
+@pytest.mark.parametrize("seen", ["52:54:00:00:01:0A", "52-54-00-00-01-0a"])
+def test_a_mac_address_in_another_spelling(machine: Machine, seen: str) -> None:
+    machine.write("etc/srbuild/nodes", "n1 1 -\nn2 2 52:54:00:00:01:0a\n")
+    archive(machine, "n2")
+    machine.card("eth0", seen)
+    assert identify(machine).returncode == 0
+    assert machine.state("NODE_NAME") == "n2"
 
 
 def test_cards_of_two_nodes_in_one_machine(cluster: Machine) -> None:
     cluster.card("eth0", "52:54:00:00:00:01")
     cluster.card("eth1", "52:54:00:00:00:02")
     assert identify(cluster).returncode == 1
-    assert "n1 n2" in cluster.note("why")
+    why = cluster.note("why")
+    assert "the MAC address 52:54:00:00:00:01 says n1" in why
+    assert "the MAC address 52:54:00:00:00:02 says n2" in why
 
 
 def test_a_stranger_is_shown_who_is_known_and_what_it_has(cluster: Machine) -> None:
     cluster.card("eth0", "52:54:00:00:00:99")
     found = identify(cluster)
     assert found.returncode == 1
-    for line in (*NODES.splitlines(), "52:54:00:00:00:99"):
+    for line in (*NODES.splitlines(), "mac 52:54:00:00:00:99"):
         assert f"  {line}\n" in found.stderr
     assert not (cluster.root / "etc/whoami").exists()
 

@@ -133,6 +133,29 @@ def test_the_rest_of_a_hostile_answer_is_left_out(machine: Machine) -> None:
     assert (machine.root / "etc/resolv.conf").read_text() == "nameserver 10.0.0.3\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("n1", ""),
+        ("n1.example.org", ""),
+        ("", ""),
+        ("n2", "has the name n2 for this node, which is n1: not used"),
+        ("$(reboot)", "has a name that is none for this node, which is n1"),
+        ("n1\nn2", "has a name that is none for this node, which is n1"),
+        ("x" * 300, "has a name that is none for this node, which is n1"),
+    ],
+)
+def test_the_servers_name_for_the_node_never_counts(machine: Machine, name: str, told: str) -> None:
+    machine.write("run/srbuild/state/NODE_NAME", "n1\n")
+    script = str(PROJECT / "hooks/udhcpc.sh")
+    found = machine.run("-eu", script, "bound", **GOOD, hostname=name)
+    assert found.returncode == 0
+    assert (told in found.stderr) if told else (found.stderr == "")
+    assert machine.state("NODE_NAME") == "n1"
+    again = machine.run("-eu", script, "renew", **GOOD, hostname=name)
+    assert again.stderr == ""
+
+
 def test_a_new_address_replaces_the_old_one(machine: Machine) -> None:
     lease(machine, **GOOD)
     lease(machine, "renew", **{**GOOD, "ip": "10.0.0.6"})

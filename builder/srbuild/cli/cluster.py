@@ -119,6 +119,8 @@ def show(file: Path, node: str | None, folders: tuple[Path, ...], as_json: bool)
     for one in nodes:
         macs = ",".join(one.macs) or "-"
         click.echo(f"{one.name} {one.id} {macs} {one.address or '-'}  {one.origin or ''}")
+        for key, value in one.hardware.items():
+            click.echo(f"  {key} = {shown(value)}")
         for line in _lines(catalog, one.values):
             click.echo(f"  {line}")
 
@@ -237,6 +239,7 @@ def _lines(catalog: Catalog, values: Any) -> list[str]:
 
 def _row(catalog: Catalog, node: Node) -> dict[str, Any]:
     row = {"name": node.name, "id": node.id, "mac": list(node.macs), "address": node.address}
+    row |= {"uuid": node.uuid, "serial": node.serial, "asset_tag": node.asset_tag}
     return {**row, "origin": str(node.origin), "values": _values(catalog, node.values)}
 
 

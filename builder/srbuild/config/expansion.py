@@ -19,7 +19,7 @@ from srbuild.errors import Origin
 from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
-_OWN = ("id", "mac", "address")  # keys that no two nodes share
+_OWN = ("id", "mac", "address", "uuid", "serial", "asset_tag")  # keys that no two nodes share
 
 
 @frozen

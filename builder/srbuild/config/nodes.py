@@ -12,12 +12,14 @@ from srbuild.config import values
 from srbuild.config.convert import Reader, join_key
 from srbuild.config.expansion import RawNode, expand_nodes
 from srbuild.config.includes import Places
+from srbuild.config.machine import parse_serial, parse_uuid, swap_uuid
 from srbuild.config.settings import Settings, read_settings
 from srbuild.errors import Origin
 from srbuild.frozen import frozen
 
 # Tables whose `type` names a module; the other keys are that module's options.
 CHOSEN_KINDS: Final = ("block", "fs", "container")
+_FIXED: Final = frozenset({"name", "id", "mac", "address", "uuid", "serial", "asset_tag"})
 NODE_ID_MAX: Final = 2**31 - 1  # corosync clears the highest bit for the DLM
 
 
@@ -50,12 +52,16 @@ class _NodeTable:
     id: Annotated[int, _node_id]
     mac: tuple[Annotated[str, _mac], ...] = ()
     address: Annotated[str | None, _cidr] = None
+    uuid: Annotated[str | None, parse_uuid] = None
+    serial: Annotated[str | None, parse_serial] = None
+    asset_tag: Annotated[str | None, parse_serial] = None
 
 
 @frozen
 class Node:
     """A node: `macs` in lower-case colon form, `address` with its prefix length.
 
+    `uuid`, `serial` and `asset_tag` are what its firmware calls the machine (DMI).
     `values` are the options that this node has of its own; some may be secret. `origin` is
     where it was written down.
     """
@@ -66,6 +72,15 @@ class Node:
     address: str | None = None
     values: Settings = field(default_factory=dict, repr=False)
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    uuid: str | None = None
+    serial: str | None = None
+    asset_tag: str | None = None
+
+    @property
+    def hardware(self) -> dict[str, str]:
+        """What its firmware calls the machine, by key of the cluster file."""
+        found = {"uuid": self.uuid, "serial": self.serial, "asset_tag": self.asset_tag}
+        return {key: value for key, value in found.items() if value}
 
 
 def read_nodes(
@@ -83,36 +98,39 @@ def read_nodes(
 
 
 def _node(reader: Reader, catalog: Catalog, raw: RawNode) -> Node | None:
-    fixed = {"name", "id", "mac", "address"}
     table, key = raw.table, raw.key
-    own = {name: value for name, value in table.items() if name in fixed}
+    own = {name: value for name, value in table.items() if name in _FIXED}
     if isinstance(own.get("mac"), str):
         own["mac"] = [own["mac"]]
-    tables = {name: value for name, value in table.items() if name not in fixed}
+    tables = {name: value for name, value in table.items() if name not in _FIXED}
     for name in [name for name in tables if name not in catalog.modules]:
         if name in CHOSEN_KINDS:
             hint = f"a node's options go by module: [node.{catalog.of_kind(name)[0].name}]"
             reader.fail(join_key(key, name), f"unknown key {name!r}", hint)
         else:
-            reader.unknown(key, name, fixed | catalog.modules.keys() | {"table"})
+            reader.unknown(key, name, _FIXED | catalog.modules.keys() | {"table"})
         del tables[name]
     settings = read_settings(reader, catalog, tables, key, "node")
     read = reader.table(_NodeTable, own, key)
     if read is None:
         return None
-    return Node(read.name, read.id, read.mac, read.address, settings, reader.place(key))
+    place = reader.place(key)
+    own_names = (read.uuid, read.serial, read.asset_tag)
+    return Node(read.name, read.id, read.mac, read.address, settings, place, *own_names)
 
 
 def _check_distinct(reader: Reader, nodes: Sequence[tuple[RawNode, Node]]) -> None:
-    """Note names, ids, MACs and addresses that two nodes have."""
-    seen: dict[tuple[str, str], str] = {}
+    """Note what two nodes have that tells them apart: name, id, cards, serial and the like."""
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
     for raw, node in nodes:
         for what, value, at in _identities(raw.key, node):
-            first = seen.setdefault((what, value), at)
+            first, owner = seen.setdefault((what, _canonical(what, value)), (at, node.name))
             if first != at:
+                same = what == "name" or owner == node.name
+                both = "" if same else f"{owner} and {node.name} can't both have it"
                 where = reader.place(first)
                 other = where.key if where.source == reader.source else str(where)
-                reader.fail(at, f"the {what} {value} is already that of {other}")
+                reader.fail(at, f"the {what} {value} is already that of {other}", both)
 
 
 def _identities(key: str, node: Node) -> Iterator[tuple[str, str, str]]:
@@ -123,6 +141,13 @@ def _identities(key: str, node: Node) -> Iterator[tuple[str, str, str]]:
         yield "MAC", mac, f"{key}.mac[{index}]"
     if node.address:
         yield "address", node.address.partition("/")[0], f"{key}.address"
+    for name, value in node.hardware.items():
+        yield name.replace("_", " "), value, f"{key}.{name}"
+
+
+def _canonical(what: str, value: str) -> str:
+    """What is the same for two values that boot can't tell apart (hooks/lib/machine.sh)."""
+    return min(value, swap_uuid(value)) if what == "uuid" else value.lower()
 
 
 def _check_initiators(

@@ -15,7 +15,7 @@ from srbuild.frozen import frozen
 from srbuild.paths import HostPath
 
 # Besides these, a column may be an option: MODULE.OPTION.
-COLUMNS: Final = ("name", "id", "mac", "address")
+COLUMNS: Final = ("name", "id", "mac", "address", "uuid", "serial", "asset_tag")
 
 
 @frozen

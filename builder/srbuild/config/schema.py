@@ -12,6 +12,7 @@ from typing import Any, Final
 from srbuild.bootmodule import Module, Option
 from srbuild.catalog import Catalog
 from srbuild.config.nodes import CHOSEN_KINDS, NODE_ID_MAX
+from srbuild.config.nodetable import COLUMNS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _INT = r"^[+-]?[0-9]{1,18}$"
@@ -98,9 +99,12 @@ def _node(catalog: Catalog, what: str) -> dict[str, Any]:
             "description": "with its prefix length; by DHCP without one",
             "type": "string",
         },
+        "uuid": {"description": "of the machine, as its firmware says (DMI)", "type": "string"},
+        "serial": {"description": "number of the machine (DMI)", "type": "string"},
+        "asset_tag": {"description": "of the machine's chassis (DMI)", "type": "string"},
     }
     if what == "node":
-        about = "a CSV file beside this one: name,id,mac,address,MODULE.OPTION"
+        about = f"a CSV file beside this one: {','.join(COLUMNS)},MODULE.OPTION"
         properties["table"] = {"description": about, "type": "string"}
     made: dict[str, Any] = {
         "type": "object",

@@ -1,23 +1,20 @@
 #!/bin/sh
-# Load the drivers of this machine's devices, then find out which node it is: a kernel parameter
-# before the MAC addresses of its cards before being the only node there is. The node's own small
-# archive is unpacked; the archives of the others stay packed.
+# Load the drivers of this machine's devices, then find out which node it is. A kernel parameter,
+# the MAC addresses of its cards, and what its firmware calls it each may name a node; all that do
+# must name the same. Nothing that comes over the network has a say. The node's own small archive is
+# unpacked; the archives of the others stay packed.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
+# shellcheck source=hooks/lib/machine.sh
+. "$SR_LIB/machine.sh"
 
 nodes=$SR_ETC/nodes
-
-macs_present() {
-    for _mac_file in "$SR_SYS"/class/net/*/address; do
-        case $_mac_file in
-            */lo/address) continue ;;
-        esac
-        [ -r "$_mac_file" ] || continue
-        read -r _mac <"$_mac_file" || continue
-        ! sr_check_mac "$_mac" || printf '%s\n' "$_mac"
-    done
-}
+machines=$SR_ETC/machines
+nl='
+'
+# Who is named by what, a line each: NODE WORDS….
+by_parameter='' by_mac='' by_dmi=''
 
 # Set $count to how many nodes there are.
 count_nodes() {
@@ -27,84 +24,154 @@ count_nodes() {
     done <"$nodes"
 }
 
-# Print the names of the nodes that own a card of this machine, one a line.
-nodes_by_mac() {
-    _by_macs=$(macs_present)
-    while read -r _by_name _ _by_list; do
-        for _by_mac in $_by_macs; do
-            case ,$_by_list, in
-                *",$_by_mac,"*)
-                    printf '%s\n' "$_by_name"
-                    break
-                    ;;
+# Set $by_mac; status 1 when no node owns a card of this machine.
+ask_cards() {
+    by_mac=
+    sr_macs
+    while read -r _cards_name _ _cards_list; do
+        for _cards_mac in $macs; do
+            case ,$_cards_list, in
+                *",$_cards_mac,"*) by_mac=$by_mac"$_cards_name the MAC address $_cards_mac$nl" ;;
             esac
         done
     done <"$nodes"
+    [ -n "$by_mac" ]
 }
 
-any_by_mac() {
-    [ -n "$(nodes_by_mac)" ]
+# Print the last of the kernel parameters named $2 and $3, with its value $1.
+parameter_word() {
+    _word=$2=$1
+    while IFS= read -r _word_line; do
+        case $_word_line in
+            "$2=$1" | "$3=$1") _word=$_word_line ;;
+        esac
+    done <"$SR_RUN/cmdline"
+    printf '%s\n' "$_word"
 }
 
-# Print the node that a parameter names; fails when it names none.
-node_by_parameter() {
+# Set $by_parameter; fails when a parameter names no node.
+ask_parameters() {
+    _param_named='' _param_numbered=''
     while read -r _param_name _param_id _; do
-        if [ -n "$SR_CORE_NODE" ] && [ "$_param_name" != "$SR_CORE_NODE" ]; then
-            continue
-        fi
-        if [ -n "$SR_CORE_NODEID" ] && [ "$_param_id" != "$SR_CORE_NODEID" ]; then
-            continue
-        fi
-        printf '%s\n' "$_param_name"
-        return 0
+        [ "$_param_name" != "$SR_CORE_NODE" ] || _param_named=$_param_name
+        [ "$_param_id" != "$SR_CORE_NODEID" ] || _param_numbered=$_param_name
     done <"$nodes"
-    return 1
+    if [ -n "$SR_CORE_NODE" ]; then
+        _param_word=$(parameter_word "$SR_CORE_NODE" rd.srb.node nodename)
+        [ -n "$_param_named" ] || unknown_parameter
+        by_parameter=$by_parameter"$_param_named the kernel parameter $_param_word$nl"
+    fi
+    if [ -n "$SR_CORE_NODEID" ]; then
+        _param_word=$(parameter_word "$SR_CORE_NODEID" nodeid nodeid)
+        [ -n "$_param_numbered" ] || unknown_parameter
+        by_parameter=$by_parameter"$_param_numbered the kernel parameter $_param_word$nl"
+    fi
+}
+
+unknown_parameter() {
+    list_nodes >&2
+    sr_fail "there is no node as the kernel parameter $_param_word says" \
+        "correct the parameter, or add the node to the cluster file and rebuild the site part"
+}
+
+# Set $by_dmi, and $dmi_uuid, $dmi_swapped, $dmi_serial and $dmi_asset_tag to what the firmware says.
+ask_firmware() {
+    dmi_uuid='' dmi_swapped='' dmi_serial='' dmi_asset_tag=''
+    [ -s "$machines" ] || return 0
+    if sr_dmi uuid; then
+        dmi_uuid=$dmi
+        sr_swap_uuid "$dmi"
+        dmi_swapped=$uuid
+    fi
+    ! sr_dmi serial || dmi_serial=$dmi
+    ! sr_dmi asset_tag || dmi_asset_tag=$dmi
+    while read -r _dmi_name _dmi_key _dmi_value; do
+        ! shows "$_dmi_key" "$_dmi_value" || by_dmi=$by_dmi"$_dmi_name the $_dmi_key $_dmi_value$nl"
+    done <"$machines"
+}
+
+# Does the firmware show this VALUE for KEY? A UUID may have its bytes in either order: the cluster
+# file has no two that could be taken for each other.
+shows() {
+    case $1 in
+        uuid) [ "$2" = "$dmi_uuid" ] || [ "$2" = "$dmi_swapped" ] ;;
+        serial) [ "$2" = "$dmi_serial" ] ;;
+        asset_tag) [ "$2" = "$dmi_asset_tag" ] ;;
+        *) return 1 ;;
+    esac
+}
+
+# Set $seen to what the firmware shows for KEY.
+seen_for() {
+    case $1 in
+        uuid) seen=$dmi_uuid ;;
+        serial) seen=$dmi_serial ;;
+        asset_tag) seen=$dmi_asset_tag ;;
+        *) seen= ;;
+    esac
 }
 
 list_nodes() {
     echo "the nodes known (name, id, MAC addresses):"
     sed 's/^/  /' "$nodes"
-    echo "the MAC addresses of this machine:"
-    macs_present | sed 's/^/  /'
+    if [ -s "$machines" ]; then
+        echo "and what their firmware should say:"
+        sed 's/^/  /' "$machines"
+    fi
+    echo "this machine:"
+    sr_machine_seen | sed 's/^/  /'
 }
 
-# Print the name of the node that this machine is.
-choose_node() {
-    _choose_mac=$(nodes_by_mac)
-    case $_choose_mac in
-        *"
-"*)
-            list_nodes >&2
-            sr_fail "the cards of this machine belong to several nodes: $(echo "$_choose_mac" | tr '\n' ' ')" \
-                "a card was moved from one machine to another: correct the nodes' mac in the cluster file"
-            ;;
-    esac
-    if [ -n "$SR_CORE_NODE$SR_CORE_NODEID" ]; then
-        _choose_name=$(node_by_parameter) || {
-            list_nodes >&2
-            sr_fail "no node is named or numbered as the kernel parameter says:" \
-                "correct the parameter, or add the node to the cluster file and rebuild the site part"
-        }
-        if [ -n "$_choose_mac" ] && [ "$_choose_mac" != "$_choose_name" ]; then
-            list_nodes >&2
-            sr_fail "the kernel parameter says that this is $_choose_name, its MAC address that it is $_choose_mac" \
-                "two machines that take one name destroy the shared root: drop the parameter or correct the cluster file"
+# Set $name to the node that all of $1 name, empty when there is none; fails when they don't agree.
+agree() {
+    name='' _agree_why='' _agree_differ=''
+    while read -r _agree_name _agree_words; do
+        [ -n "$_agree_name" ] || continue
+        [ -z "$name" ] || [ "$name" = "$_agree_name" ] || _agree_differ=1
+        name=$_agree_name
+        _agree_why="$_agree_why${_agree_why:+, }$_agree_words says $_agree_name"
+    done <<END
+$1
+END
+    [ -n "$_agree_differ" ] || return 0
+    list_nodes >&2
+    sr_fail "this machine would be several nodes: $_agree_why" \
+        "two machines that take one name destroy the shared root: drop the parameter, or correct the nodes' mac, uuid, serial and asset_tag in the cluster file after a card or a board was moved"
+}
+
+# The node's card is here: but is this its machine? Where an operator said so, or where there is no
+# other node, it is told and no more.
+check_firmware() {
+    [ -s "$machines" ] || return 0
+    while read -r _check_name _check_key _check_value; do
+        [ "$_check_name" = "$name" ] || continue
+        seen_for "$_check_key"
+        [ -n "$seen" ] || continue
+        ! shows "$_check_key" "$_check_value" || continue
+        _check_what="the cluster file has the $_check_key $_check_value for $name, this machine has $seen"
+        if [ -n "$by_parameter" ] || [ "$count" -eq 1 ]; then
+            sr_warn "$_check_what"
+            continue
         fi
-        printf '%s\n' "$_choose_name"
-    elif [ -n "$_choose_mac" ]; then
-        printf '%s\n' "$_choose_mac"
-    elif [ "$count" -eq 1 ]; then
-        read -r _choose_name _ _choose_list <"$nodes"
-        [ "$_choose_list" = - ] ||
-            sr_warn "no card has a MAC address of $_choose_name ($_choose_list); it is the only node, so this is it"
-        printf '%s\n' "$_choose_name"
-    else
         list_nodes >&2
-        [ -n "$(macs_present)" ] || sr_fail "this machine shows no network card, so its MAC address tells no node" \
-            "is the card's driver in the image (--module network)? or boot with rd.srb.node=NAME"
-        sr_fail "no node has a MAC address of this machine" \
-            "add this machine's MAC address to its [[node]] in the cluster file, or boot with rd.srb.node=NAME"
+        sr_fail "${by_mac:+the MAC address says that this is $name, but }$_check_what" \
+            "was a card moved here from $name? then remove it; was the board of $name replaced? then correct $_check_key in the cluster file, or boot with rd.srb.node=$name"
+    done <"$machines"
+}
+
+# Nothing names a node: there may be one only.
+take_the_only_one() {
+    if [ "$count" -eq 1 ]; then
+        read -r name _ _only_list <"$nodes"
+        [ "$_only_list" = - ] ||
+            sr_warn "no card has a MAC address of $name ($_only_list); it is the only node, so this is it"
+        return 0
     fi
+    list_nodes >&2
+    [ -n "$macs" ] || sr_fail "this machine shows no network card, so its MAC address tells no node" \
+        "is the card's driver in the image (--module network)? or boot with rd.srb.node=NAME"
+    sr_fail "this machine is none of the nodes: none has a MAC address, uuid, serial or asset_tag of it" \
+        "add one of them, as listed above, to its [[node]] in the cluster file, or boot with rd.srb.node=NAME"
 }
 
 # Unpack the archive of the node $1 at /, after a look at the names in it.
@@ -125,6 +192,15 @@ unpack() {
     ) || sr_fail "the archive of the node $1 could not be unpacked"
 }
 
+# Is a card of $name to be waited for? With several nodes and no name yet: any card will do.
+has_cards() {
+    [ -n "$name" ] || return 0
+    while read -r _has_name _ _has_list; do
+        [ "$_has_name" != "$name" ] || [ "$_has_list" = - ] || return 0
+    done <"$nodes"
+    return 1
+}
+
 sr_coldplug
 if [ ! -f "$nodes" ]; then
     if [ "$SR_CORE_IDENTITY" = 0 ]; then
@@ -135,10 +211,17 @@ if [ ! -f "$nodes" ]; then
 fi
 
 count_nodes
-if [ -z "$SR_CORE_NODE$SR_CORE_NODEID" ] && [ "$count" -gt 1 ]; then
-    sr_wait_for "$SR_CORE_NIC_TIMEOUT" "a network card with a MAC address of the cluster" any_by_mac || :
+ask_parameters
+ask_firmware
+agree "$by_parameter$by_dmi"
+if [ "$count" -gt 1 ] && has_cards; then
+    sr_wait_for "$SR_CORE_NIC_TIMEOUT" "a network card with a MAC address of the cluster" ask_cards || :
+else
+    ask_cards || :
 fi
-name=$(choose_node) || exit 1
+agree "$by_parameter$by_dmi$by_mac"
+[ -n "$name" ] || take_the_only_one
+check_firmware
 case $name in
     '' | .* | *[!A-Za-z0-9._-]*) sr_fail "no node can be named '$name'" ;;
 esac
@@ -151,8 +234,11 @@ while read -r key value; do
         address) [ "$value" = - ] || sr_put NODE_ADDRESS "$value" ;;
     esac
 done <"$SR_ETC/identity"
-while read -r known _ macs; do
-    [ "$known" != "$name" ] || sr_put NODE_MACS "$macs"
+while read -r known _ own; do
+    [ "$known" != "$name" ] || sr_put NODE_MACS "$own"
 done <"$nodes"
 printf '%s\n' "$name" >"$SR_PROC/sys/kernel/hostname"
-sr_log "this is the node $name"
+read -r _ how <<END
+$by_parameter$by_dmi$by_mac- it is the only one
+END
+sr_log "this is the node $name: $how"
