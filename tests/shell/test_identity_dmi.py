@@ -154,6 +154,35 @@ def test_what_is_no_uuid(machine: Machine, text: str) -> None:
     assert found.stdout == "none\n"
 
 
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "rd.srb.node=NAME"), (5, ": spare1, spare2, spare3 and 2 more")],
+)
+def test_a_stranger_is_told_of_spares_and_takes_none(
+    cluster: Machine, count: int, told: str
+) -> None:
+    more = "".join(f"spare{number} {number}0 -\n" for number in range(1, count + 1))
+    cluster.write("etc/srbuild/nodes", NODES + more)
+    cluster.card("eth0", "52:54:00:00:00:99")
+    assert identify(cluster).returncode == 1
+    assert cluster.state("NODE_NAME") is None
+    hint = cluster.note("hint")
+    assert hint.endswith(told)
+    assert "n3" not in hint
+
+
+def test_a_spare_is_taken_by_parameter_but_by_no_known_machine(cluster: Machine) -> None:
+    cluster.write("etc/srbuild/nodes", f"{NODES}spare1 10 -\n")
+    archive(cluster, "spare1")
+    cluster.card("eth0", "52:54:00:00:00:02")
+    assert identify(cluster, SR_CORE_NODE="spare1").returncode == 1
+    assert "rd.srb.node=spare1 says spare1" in cluster.note("why")
+    cluster.card("eth1", "52:54:00:00:00:99")
+    (cluster.root / "sys/class/net/eth0/address").write_text("52:54:00:00:00:98\n")
+    assert identify(cluster, SR_CORE_NODE="spare1").returncode == 0
+    assert cluster.state("NODE_MACS") == "-"
+
+
 def test_a_stranger_sees_what_it_is_and_who_is_known(cluster: Machine) -> None:
     cluster.card("eth0", "52:54:00:00:00:99")
     firmware(cluster, uuid=UUID[:-1] + "9", serial="Default string", asset_tag="Room 8")

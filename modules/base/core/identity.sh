@@ -159,6 +159,24 @@ check_firmware() {
     done <"$machines"
 }
 
+# Set $spares to the nodes that no machine can be told by, a few of them by name: they are there to
+# be named by a parameter.
+find_spares() {
+    spares='' _spares_more=0
+    _spares_not=$(cut -d ' ' -f 1 "$machines" 2>/dev/null | tr '\n' ' ') || :
+    while read -r _spares_name _ _spares_list; do
+        [ "$_spares_list" = - ] || continue
+        case " $_spares_not" in
+            *" $_spares_name "*) continue ;;
+        esac
+        case $spares in
+            *,*,*) _spares_more=$((_spares_more + 1)) ;;
+            *) spares="$spares${spares:+, }$_spares_name" ;;
+        esac
+    done <"$nodes"
+    [ "$_spares_more" -eq 0 ] || spares="$spares and $_spares_more more"
+}
+
 # Nothing names a node: there may be one only.
 take_the_only_one() {
     if [ "$count" -eq 1 ]; then
@@ -170,8 +188,9 @@ take_the_only_one() {
     list_nodes >&2
     [ -n "$macs" ] || sr_fail "this machine shows no network card, so its MAC address tells no node" \
         "is the card's driver in the image (--module network)? or boot with rd.srb.node=NAME"
+    find_spares
     sr_fail "this machine is none of the nodes: none has a MAC address, uuid, serial or asset_tag of it" \
-        "add one of them, as listed above, to its [[node]] in the cluster file, or boot with rd.srb.node=NAME"
+        "add one of them, as listed above, to its [[node]] in the cluster file, or boot with rd.srb.node=NAME${spares:+; spare, each for one machine: $spares}"
 }
 
 # Unpack the archive of the node $1 at /, after a look at the names in it.
