@@ -123,6 +123,7 @@ def test_the_site_scope_sees_all_nodes_and_the_shared_values(project: Project) -
         "/etc/disk/site.conf",
         "/etc/srbuild/site.values",
         "/etc/srbuild/nodes",
+        "/etc/srbuild/machines",
         "/etc/srbuild/nodes.d/n1.cpio",
         "/etc/srbuild/nodes.d/n2.cpio",
     }
@@ -243,7 +244,7 @@ def test_nothing_of_a_node_stands_in_the_common_files(project: Project) -> None:
     common = [
         file for file in render_site(plan_of(project, text)) if not file.target.endswith(".cpio")
     ]
-    assert len(common) == 3
+    assert len(common) == 4
     for trace in (b"10.9.0.22", b"iqn.2026"):
         assert not any(trace in file.data for file in common)
 
