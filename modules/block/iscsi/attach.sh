@@ -57,13 +57,14 @@ add_static() {
 }
 
 # Ask all portals at a time what they have (SendTargets, RFC 7143 appendix C); a portal that does
-# not answer is taken to have the targets that are named.
+# not answer is taken to have the targets that are named. No node records are made of it: beside those
+# of write_records every login would be tried twice.
 discover() {
     for _discover_portal in $portals; do
         (
             : >"$work/asked.$_discover_portal"
             _discover_status=0
-            "$SR_TIMEOUT" -k 5 15 iscsiadm -m discovery -t sendtargets -p "$_discover_portal" \
+            "$SR_TIMEOUT" -k 5 15 iscsiadm -m discovery -t sendtargets -o nonpersistent -p "$_discover_portal" \
                 >"$work/asked.$_discover_portal" || _discover_status=$?
             [ "$_discover_status" -ne "$unauthorised" ] || echo refused >"$work/unauthorised"
         ) &
