@@ -16,6 +16,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from srbuild.archive import load_libarchive
 from srbuild.collect import collect_kmods
 from srbuild.errors import SrbuildError
 from srbuild.host.aside import Aside, may_fork
@@ -63,6 +64,7 @@ class HeadStart:
             segments = tuple(one for one in layers.segments if one.name in KMODS)
             if not segments:
                 return
+            load_libarchive()  # once for both processes
             draft = self._open.enter_context(Draft(self._target, secret=True))
             self._aside = Aside(lambda: make_ahead(Layers(segments), draft))
             self._open.callback(self._aside.stop)
