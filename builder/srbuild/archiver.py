@@ -13,7 +13,7 @@ from srbuild.errors import ConflictError
 from srbuild.formats.compress import Sink, open_compressor
 from srbuild.formats.cpio import CpioWriter
 from srbuild.frozen import frozen
-from srbuild.host.sources import CHUNK, read_source, unpack_source
+from srbuild.host.sources import read_source, unpack_source
 from srbuild.layers import Segment
 from srbuild.manifest import Content, File, Inline, Symlink
 from srbuild.paths import ImagePath
@@ -24,10 +24,9 @@ _GATHER = 32 << 10  # bytes: less than that is not worth a call to the compresso
 
 @frozen
 class Archived:
-    """The archive inside a segment: bytes, sha256 in hexadecimal, and its Files' data."""
+    """The archive inside a segment: its size in bytes, and its Files' data."""
 
     cpio_size: int
-    cpio_sha256: str
     stored: dict[ImagePath, Stored]
 
 
@@ -38,7 +37,6 @@ def write_archive(segment: Segment, sink: Sink) -> Archived:
     entry that newc can't hold (a file of 4 GiB, a name or link target longer than 4095 bytes).
     """
     compressor = open_compressor(segment.compression, sink, level=segment.level)
-    buffer = memoryview(bytearray(CHUNK))
     stored: dict[ImagePath, Stored] = {}
     with Belt(compressor.write) as belt:
         gather = _Gather(belt.write)
@@ -47,7 +45,7 @@ def write_archive(segment: Segment, sink: Sink) -> Archived:
             content = entry.content
             try:
                 if isinstance(content, File):
-                    stored[path] = _add_file(writer, path, content, buffer)
+                    stored[path] = _add_file(writer, path, content)
                 else:
                     add_other(writer, path, content)
             except ValueError as error:
@@ -55,19 +53,19 @@ def write_archive(segment: Segment, sink: Sink) -> Archived:
         writer.close()
         gather.flush()
     compressor.finish()
-    return Archived(gather.size, gather.digest.hexdigest(), stored)
+    return Archived(gather.size, stored)
 
 
-def _add_file(writer: CpioWriter, path: ImagePath, file: File, buffer: memoryview) -> Stored:
+def _add_file(writer: CpioWriter, path: ImagePath, file: File) -> Stored:
     name, mode = os.fsencode(path[1:]), make_record(file).st_mode
     if file.unpack:
-        data = unpack_source(file, buffer)
+        data = unpack_source(file)
         writer.add(name, mode, size=len(data))
         writer.write(data)
         return Stored(len(data), hashlib.sha256(data).hexdigest())
     digest = hashlib.sha256()
     writer.add(name, mode, size=file.identity.size)
-    for chunk in read_source(file, buffer):
+    for chunk in read_source(file):
         digest.update(chunk)
         writer.write(chunk)
     return Stored(file.identity.size, digest.hexdigest())
@@ -99,12 +97,11 @@ def check_target(target: bytes) -> None:
 
 
 class _Gather:
-    """Joins small pieces on their way to the compressor and takes the archive's digest."""
+    """Joins small pieces on their way to the compressor, and counts the archive's bytes."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._pending = bytearray()
-        self.digest = hashlib.sha256()
         self.size = 0
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -122,6 +119,5 @@ class _Gather:
             self._pending.clear()
 
     def _push(self, chunk: bytes | memoryview) -> None:
-        self.digest.update(chunk)
         self.size += len(chunk)
         self._sink(chunk)

@@ -60,7 +60,7 @@ class Belt:
         self._room.get()
         if self._error:
             raise self._error
-        self._pieces.put(bytes(piece))
+        self._pieces.put(bytes(piece))  # bytes are taken as they are, not copied
 
     def _run(self) -> None:
         while (piece := self._pieces.get()) is not None:

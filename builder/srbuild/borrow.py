@@ -55,6 +55,7 @@ def borrow_segments(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = pool.map(lambda one: _borrow(one, shared, local, digests), wanted)
         notes = [note for notes in found for note in notes]
+    notes += filter(None, [local.prune()])
     for cache, old in zip(shared, before, strict=True):
         if (problem := cache.problem()) and not old:
             notes.append(f"cache {cache.name} is not used: {problem}")
@@ -89,6 +90,6 @@ def _check(file: BinaryIO, found: CachedSegment, segment: Segment, digests: Know
         digest.update(chunk)
     if digest.hexdigest() != found.sha256:
         raise ForeignSegment("it is not what its header says")
-    archive = check_exact(file, found.length, segment, digests.find)
-    if archive != (found.cpio_size, found.cpio_sha256):
+    cpio_size = check_exact(file, found.length, segment, digests.find)
+    if cpio_size != found.cpio_size:
         raise ForeignSegment("its archive is not what its header says")

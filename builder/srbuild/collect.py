@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
 
 from srbuild.bootmodule import Module
 from srbuild.choices import check_cpu, check_features, note_left_out
@@ -26,6 +25,7 @@ from srbuild.frozen import frozen
 from srbuild.host.cache import FactStore
 from srbuild.host.sysroot import Sysroot, identity
 from srbuild.kernels import kmods
+from srbuild.kernels.indexes import index_files
 from srbuild.kernels.microcode import find_microcode
 from srbuild.kernels.modprobed import image_rules, left_out
 from srbuild.kernels.sharing import close_once, kmod_segment, place_kmods
@@ -50,8 +50,6 @@ from srbuild.requests import (
 )
 from srbuild.skeleton import SKELETON, new_dir, skeleton
 from srbuild.supply import Supply, tell
-
-Item = TypeVar("Item")
 
 LD_CACHE = image_path("/etc/ld.so.cache")
 
@@ -272,7 +270,7 @@ class _Draft:
         patterns = [pattern]
         if "{libdir}" in pattern:
             patterns = [pattern.replace("{libdir}", d) for d in present_dirs(self.sysroot)]
-        return _distinct(path for one in patterns for path in self.sysroot.glob(one))
+        return list(dict.fromkeys(path for one in patterns for path in self.sysroot.glob(one)))
 
     def _seed(self, name: str, found: list[SysrootPath], reason: Reason, where: str) -> list[Seed]:
         if not found:
@@ -322,7 +320,7 @@ class _Draft:
             for kernel in kernels:
                 closure = self._add_kmods(plan, kernel, facts)
                 index = Reason("depmod index", Origin(f"kernel {kernel.version}"))
-                for path, data in closure.index_files.items() if with_index else ():
+                for path, data in index_files(kernel, closure).items() if with_index else ():
                     self.put(path, Inline(data), TABLES, index)
             return tuple(kernel.version for kernel in kernels)
         return ()
@@ -388,13 +386,9 @@ class _Draft:
             path: Entry(d.content, d.segment, tuple(d.reasons), d.secret)
             for path, d in sorted(self.entries.items(), key=lambda item: os.fsencode(item[0]))
         }
-        notes = (*_distinct(self._notes), *self._losses.notes())
+        notes = (*dict.fromkeys(self._notes), *self._losses.notes())
         return Manifest(entries, kernels[0] if kernels else "", notes, kernels=kernels)
 
 
 def _origin(reason: Reason) -> Origin | None:
     return reason.by if isinstance(reason.by, Origin) else None
-
-
-def _distinct(items: Iterable[Item]) -> list[Item]:
-    return list(dict.fromkeys(items))

@@ -1,5 +1,7 @@
 """Values: what `dataclass(frozen=True, slots=True)` makes, at a hundredth of the price.
 
+`mutable` is the same for the few things that change while they are made.
+
 The standard library writes six methods of every such class as text and compiles them, which took
 half of the time that srbuild's imports did. Here `__init__` is written when a class is first
 called, and the others are functions that all classes share in form. What the standard library
@@ -15,12 +17,14 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError, field
 from operator import attrgetter
 from reprlib import recursive_repr
-from typing import Any, NoReturn, TypeVar, dataclass_transform
+from typing import Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
-__all__ = ["frozen"]
+__all__ = ["frozen", "mutable"]
 
 T = TypeVar("T")
 _store = object.__setattr__
+_Names: TypeAlias = tuple[str, ...]
+_Given: TypeAlias = dict[str, Any]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -32,12 +36,29 @@ def frozen(cls: type[T]) -> type[T]:
     `__post_init__` mean what they mean in a dataclass. TypeError for a field without a default
     behind one with a default, when the class is first called.
     """
+    return _make(cls, _methods)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def mutable(cls: type[T]) -> type[T]:
+    """Make `cls` a class of things with slots that may be set, each equal to itself alone.
+
+    Fields and TypeError are as for `frozen`.
+    """
+    return _make(cls, lambda names, given: {"__repr__": _show})
+
+
+def _make(cls: type[T], methods: Callable[[_Names, _Given], dict[str, Any]]) -> type[T]:
+    """`cls` anew, with slots, an `__init__` that is written when first called, and `methods`.
+
+    These are made for its fields' names and what stands for those with a default.
+    """
     names = tuple(
         name for name, hint in cls.__annotations__.items() if not str(hint).startswith("ClassVar")
     )
     members = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
     given = {name: members.pop(name) for name in names if name in members}
-    members |= _methods(names, given)
+    members |= methods(names, given)
     members["__slots__"] = members["__match_args__"] = names
     members["__dataclass_fields__"] = _Fields(given)
     meta: Any = type(cls)

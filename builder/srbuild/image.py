@@ -8,8 +8,9 @@ segments with their digest and then, like all others, with the manifest.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -45,8 +46,8 @@ from srbuild.report import (
 class ImageSegment:
     """A segment as it was written.
 
-    `offset`, `length` and `cpio_size` in bytes; `sha256` is the digest of the segment's own
-    bytes, `cpio_sha256` that of the archive inside, both in hexadecimal.
+    `offset`, `length` and `cpio_size` (of the archive inside) in bytes; `sha256` is the digest
+    of the segment's own bytes in hexadecimal.
     """
 
     name: str
@@ -55,7 +56,6 @@ class ImageSegment:
     length: int
     sha256: str
     cpio_size: int
-    cpio_sha256: str
     from_cache: bool = False
 
 
@@ -131,18 +131,21 @@ def write_image(
                 + "\n  ".join(report.mismatches),
                 hint="a file may have changed meanwhile; build again, with --no-cache if it stays",
             )
-        writer.fill_cache()
         image = writer.image()
-        if sidecar is None:
-            draft.commit()
-        else:
-            path, describe = sidecar
-            with Draft(path) as beside:
+        kept = pool.submit(writer.fill_cache, image.keys)  # meanwhile: it reads the draft
+        with contextlib.ExitStack() as stack:
+            beside = None
+            if sidecar is not None:
+                path, describe = sidecar
+                beside = stack.enter_context(Draft(path))
                 beside.write(describe(image, report))
                 beside.sync()
-                draft.commit()
+            notes = kept.result()
+            writer.wait_for_disk()
+            draft.commit()
+            if beside:
                 beside.commit()
-    return image, report
+    return replace(image, notes=(*image.notes, *notes)), report
 
 
 def make_ahead(layers: Layers, draft: Draft) -> list[Made]:
@@ -208,9 +211,9 @@ class _ImageWriter:
         self._segments: list[tuple[Segment, ImageSegment]] = []
         self._reading: list[Future[SegmentReport]] = []
         self._progress: list[_Progress] = []
+        self._on_disk: Future[None] | None = None
         self._stored: dict[ImagePath, Stored] = {}
         self._notes: list[str] = []
-        self._keys: list[str] = []
         self._is_cache_trusted = cache is not None and not cache.is_empty()
 
     def write(self, layers: Layers) -> Report:
@@ -219,10 +222,13 @@ class _ImageWriter:
             written = self._copy_cached(segment) or self._copy_ahead(segment) or self._make(segment)
             self._append(zeros_behind(segment.compression, self._draft.tell()))
             self._segments.append((segment, written))
-        on_disk = self._pool.submit(self._draft.sync)
-        report = self._verify()
-        on_disk.result()
-        return report
+        self._on_disk = self._pool.submit(self._draft.sync)
+        return self._verify()
+
+    def wait_for_disk(self) -> None:
+        """Return once all is on the disk; raises what `Draft.sync` does."""
+        if self._on_disk:
+            self._on_disk.result()
 
     def make_apart(self, segment: Segment) -> Made:
         """Make one segment and read it back, by itself."""
@@ -279,24 +285,21 @@ class _ImageWriter:
             tuple(written for _, written in self._segments),
             self._stored,
             tuple(self._notes),
-            tuple(self._keys),
+            tuple(self._key(segment) or "" for segment, _ in self._segments),
         )
 
-    def fill_cache(self) -> None:
-        """Keep the segments that did not come from the cache."""
-        for segment, written in self._segments:
-            key = self._key(segment)
-            self._keys.append(key or "")
-            if key and self._cache and not written.from_cache:
-                kept = CachedSegment(
-                    self._draft.path,
-                    written.offset,
-                    written.length,
-                    written.sha256,
-                    written.cpio_size,
-                    written.cpio_sha256,
-                )
-                self._notes += filter(None, [self._cache.store(key, kept)])
+    def fill_cache(self, keys: Sequence[str]) -> list[str]:
+        """Keep the segments that did not come from the cache; sentences about what failed."""
+        if self._cache is None:
+            return []
+        problems: list[str] = []
+        for key, (_, written) in zip(keys, self._segments, strict=True):
+            if key and not written.from_cache:
+                place = (self._draft.path, written.offset, written.length)
+                kept = CachedSegment(*place, written.sha256, written.cpio_size)
+                problems.append(self._cache.store(key, kept))
+        problems.append(self._cache.prune())
+        return [problem for problem in problems if problem]
 
     def _append(self, data: bytes | memoryview) -> None:
         self._draft.write(data)
@@ -327,7 +330,6 @@ class _ImageWriter:
             self._draft.tell() - offset,
             digest.hexdigest(),
             archived.cpio_size,
-            archived.cpio_sha256,
         )
 
     def _keep(self, segment: Segment, stored: Mapping[ImagePath, Stored]) -> None:
@@ -382,7 +384,6 @@ class _ImageWriter:
             found.length,
             found.sha256,
             found.cpio_size,
-            found.cpio_sha256,
             from_cache=True,
         )
 

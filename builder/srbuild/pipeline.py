@@ -258,7 +258,7 @@ def input_key(prepared: Prepared) -> str:
     Files of the sysroot count by their identity, so nothing is read for it.
     """
     manifest, config = prepared.manifest, prepared.config
-    rows: list[object] = [FORMAT, "sidecar/2", config.compression, config.mtime]
+    rows: list[object] = [FORMAT, "sidecar/3", config.compression, config.mtime]
     rows += [manifest.kernels, manifest.notes, [astuple(package) for package in manifest.packages]]
     for path, entry in manifest.entries.items():
         content = entry.content

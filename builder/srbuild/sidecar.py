@@ -20,7 +20,7 @@ from srbuild.paths import ImagePath, parents
 from srbuild.records import Record, make_record
 from srbuild.report import Expected, Report
 
-SCHEMA = 2  # also in pipeline.input_key, for an older one to be written anew
+SCHEMA = 3  # also in pipeline.input_key, for an older one to be written anew
 
 
 @frozen
@@ -33,7 +33,6 @@ class SidecarSegment:
     length: int
     sha256: str
     cpio_size: int
-    cpio_sha256: str
 
 
 @frozen

@@ -14,6 +14,8 @@ from pathlib import Path
 import zstandard
 
 from srbuild.formats.cpio import CpioWriter
+from srbuild.host.cache import SEGMENT_SCHEMA
+from srbuild.sidecar import SCHEMA
 from support.kernels import CLASSES, kmod_elf
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -191,18 +193,18 @@ def values() -> list[bytes]:
 
 def sidecars() -> list[bytes]:
     segment = {"name": "base", "compression": "zstd", "offset": 0, "length": 9, "sha256": "0" * 64,
-               "cpio_size": 9, "cpio_sha256": "0" * 64}  # fmt: skip
+               "cpio_size": 9}  # fmt: skip
     reasons = [{"how": "binary", "source": "r", "key": ""}, {"how": "link", "by": "/a"}]
     entry = {"type": "file", "mode": "0644", "segment": "base", "size": 1, "sha256": "0" * 64,
              "reasons": reasons}  # fmt: skip
-    fields = {"schema": 1, "kernel": "6.1", "size": 9, "sha256": "0" * 64, "content_size": 1,
+    fields = {"schema": SCHEMA, "kernel": "6.1", "size": 9, "sha256": "0" * 64, "content_size": 1,
               "notes": ["n"], "segments": [segment], "entries": {"/b/a": entry},
               "packages": [{"name": "a", "version": "1", "architecture": "all"}]}  # fmt: skip
     return [json.dumps(fields).encode()]
 
 
 def kept() -> list[bytes]:
-    head = {"schema": 1, "length": 4, "sha256": "0" * 64, "cpio_size": 4, "cpio_sha256": "0" * 64}
+    head = {"schema": SEGMENT_SCHEMA, "length": 4, "sha256": "0" * 64, "cpio_size": 4}
     odd = [
         {**head, key: value} for key in head for value in (-1, 1.5, "4", None, True, [], 1 << 70)
     ]

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from srbuild import archiver
+from srbuild.host import sources
 from srbuild.host.cache import CachedSegment, ContentCache, FactStore
 from srbuild.image import Image
-from srbuild.manifest import Entry, Inline
+from srbuild.manifest import Entry, File, Inline
 from srbuild.outputs import is_current, record_output
 from support.images import (
     SETTLE,
@@ -92,8 +94,9 @@ def test_with_known_digests_a_cached_segments_files_are_not_read(
     entries = sample(tmp_path)
     time.sleep(SETTLE)
     store.build(target, entries)
-    reads: list[object] = []
-    monkeypatch.setattr(os, "readv", lambda *arguments: reads.append(arguments))
+    reads: list[File] = []
+    monkeypatch.setattr(sources, "read_source", reads.append)
+    monkeypatch.setattr(archiver, "read_source", reads.append)
     assert from_cache(store.build(target, entries)) == ["base", "fs", "kmods", "site"]
     assert reads == []
 
@@ -181,11 +184,12 @@ def test_segments_stored_at_once_are_all_taken(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(data)
     digest = sha256(data)
-    segment = CachedSegment(source, 0, len(data), digest, len(data), digest)
+    segment = CachedSegment(source, 0, len(data), digest, len(data))
     cache = ContentCache(tmp_path)
     keys = [f"{number:064x}" for number in range(400)]
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda key: cache.store(key, segment), keys)) == {""}
+        stored = pool.map(lambda key: cache.store(key, segment) + cache.prune(), keys)
+        assert set(stored) == {""}
     assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == keys
 
 

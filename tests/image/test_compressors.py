@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from srbuild.formats.compress import COMPRESSIONS
+from srbuild.formats.segments import open_segment, split_image
 from srbuild.host.cache import ContentCache
 from srbuild.image import Image, write_image
 from srbuild.layers import split_layers
@@ -27,19 +28,25 @@ def write_as(
     return write_image(layers, target, **options)  # type: ignore[arg-type]
 
 
+def archives(image: Path) -> list[bytes]:
+    """The archive inside each segment, unpacked."""
+    with image.open("rb") as file:
+        return [open_segment(file, place).read() for place in split_image(file)]
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_compressor_gives_the_same_tree_and_the_same_bytes_again(
     name: str, tmp_path: Path
 ) -> None:
     entries = sample(tmp_path)
-    plain, meant = write_as("none", tmp_path / "plain", entries)
+    _, meant = write_as("none", tmp_path / "plain", entries)
     first, report = write_as(name, tmp_path / "first", entries)
     write_as(name, tmp_path / "second", entries)
     assert report.ok
     assert verify_image(tmp_path / "first").ok
     assert report.tree() == meant.tree()
     assert [s.compression for s in first.segments] == [name, name, name, "none"]
-    assert [s.cpio_sha256 for s in first.segments] == [s.cpio_sha256 for s in plain.segments]
+    assert archives(tmp_path / "first") == archives(tmp_path / "plain")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 

@@ -24,7 +24,8 @@ binaries = ["systemctl", "udevadm", "/usr/lib/systemd/systemd"]
 @pytest.fixture(scope="module")
 def sid(project: Path) -> Path:
     tree = project / "build" / "sysroot-sid-systemd"
-    argv = [SRBUILD, "sysroot", "create", tree, "--suite", "sid", "--package", "systemd"]
+    argv = [SRBUILD, "sysroot", "create", tree, "--suite", "sid"]
+    argv += ["--package", "systemd", "--package", "liblz4-1"]  # which systemd only suggests
     subprocess.run(argv, check=True, timeout=800)
     return tree
 

@@ -11,7 +11,7 @@ import zstandard
 
 from srbuild.borrow import borrow_segments
 from srbuild.digests import KnownDigests
-from srbuild.host.cache import ContentCache, FactStore
+from srbuild.host.cache import SEGMENT_SCHEMA, ContentCache, FactStore
 from srbuild.host.remote_cache import open_shared
 from srbuild.image import write_image
 from srbuild.layers import Layers, split_layers
@@ -50,11 +50,10 @@ class Borrower:
         """Put another archive in the segment's place, with a header that fits it."""
         data = zstandard.ZstdCompressor(level=3).compress(cpio) if packed is None else packed
         head = {
-            "schema": 1,
+            "schema": SEGMENT_SCHEMA,
             "length": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
             "cpio_size": len(cpio),
-            "cpio_sha256": hashlib.sha256(cpio).hexdigest(),
         }
         self.file.write_bytes(json.dumps(head).encode() + b"\n" + data)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from srbuild.errors import Origin
 from srbuild.formats.kmodfile import unpack
 from srbuild.host.sysroot import Sysroot
+from srbuild.kernels.indexes import index_files
 from srbuild.kernels.kmods import KernelTree, KmodClosure, Wish, close_kmods, open_kernel
 from srbuild.manifest import Reason
 from support.kernels import VERSION, FakeKmod, make_kernel
@@ -95,7 +96,7 @@ def install(root: Path, closure: KmodClosure, image: Path) -> Path:
     sysroot = Sysroot(root)
     for file in (*closure.kmods, *closure.firmware):
         write(image / file.image[1:], unpack(sysroot.read(file.source), file.unpack))
-    for path, data in closure.index_files.items():
+    for path, data in index_files(open_kernel(sysroot, closure.kernel), closure).items():
         write(image / path[1:], data)
     for link in closure.links:
         (image / link.image[1:]).parent.mkdir(parents=True, exist_ok=True)

@@ -2,47 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from srbuild.host.aside import Aside, may_fork
 
-
-def run(work: Callable[[], object]) -> object:
-    aside = Aside(work)
-    try:
-        return aside.result()
-    finally:
-        aside.stop()
+Start = Callable[[Callable[[], Iterable[object]]], Aside[object]]
 
 
-def test_a_value_comes_back_from_another_process() -> None:
-    here = os.getpid()
-    value, pid = run(lambda: (["x" * 3_000_000], os.getpid()))  # type: ignore[misc]
-    assert value == ["x" * 3_000_000]
-    assert pid != here
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Begins with some work, which is stopped when the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(work: Callable[[], Iterable[object]]) -> Aside[object]:
+            aside = Aside(work)
+            stack.callback(aside.stop)
+            return aside
+
+        yield begin
 
 
-@pytest.mark.parametrize("how", [lambda: 1 // 0, lambda: os._exit(3), lambda: lambda: None])
+def test_values_come_back_from_another_process_in_order(start: Start) -> None:
+    aside = start(lambda: (["x" * 3_000_000], None, "last"))
+    assert aside.next() == ["x" * 3_000_000]
+    assert aside.next() is None
+    assert aside.next() == "last"
+    assert aside.next() is None
+    assert aside.next() is None
+
+
+def test_a_value_is_there_before_the_next_one_is_begun(start: Start) -> None:
+    read, write = os.pipe()
+    aside = start(lambda: (wait() for wait in (os.getpid, lambda: os.read(read, 1))))
+    assert aside.next() not in (None, os.getpid())
+    os.write(write, b"x")
+    assert aside.next() == b"x"
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: 1 // 0,
+        lambda: os._exit(3),
+        lambda: lambda: None,
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+    ],
+    ids=["raises", "exits", "cannot be sent", "is killed"],
+)
 def test_what_fails_there_is_nothing_here(
-    how: Callable[[], object], capfd: pytest.CaptureFixture[str]
+    start: Start, fail: Callable[[], object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(how) is None
+    aside = start(lambda: (make() for make in (lambda: "first", fail, lambda: "never")))
+    assert aside.next() == "first"
+    assert aside.next() is None
+    assert aside.next() is None
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_process_that_is_killed_is_nothing_here() -> None:
-    assert run(lambda: os.kill(os.getpid(), signal.SIGKILL)) is None
+def test_a_value_that_is_cut_short_is_nothing_here(start: Start) -> None:
+    here = set(os.listdir("/proc/self/fd"))
+
+    def cut() -> Iterator[object]:
+        yield "whole"
+        for fd in set(os.listdir("/proc/self/fd")) - here:  # the pipe's end is one of them
+            with contextlib.suppress(OSError):
+                os.write(int(fd), pickle.dumps("x" * 1000)[:500])
+        os._exit(0)
+
+    aside = start(cut)
+    assert aside.next() == "whole"
+    assert aside.next() is None
 
 
 def test_stop_ends_what_would_never_end() -> None:
     read, write = os.pipe()
-    aside: Aside[None] = Aside(lambda: (os.write(write, b"%d" % os.getpid()), time.sleep(600))[1])
+    aside = Aside(lambda: [os.write(write, b"%d" % os.getpid()), time.sleep(600)])
     pid = int(os.read(read, 20))
     aside.stop()
     aside.stop()

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from srbuild.host.cache import ContentCache, FactStore
+from srbuild.host.cache import SEGMENT_SCHEMA, ContentCache, FactStore
 from srbuild.host.sysroot import Identity
 
 HEAD: dict[str, object] = {
-    "schema": 1,
+    "schema": SEGMENT_SCHEMA,
     "length": 4,
     "sha256": "0" * 64,
     "cpio_size": 4,
-    "cpio_sha256": "0" * 64,
 }
 
 

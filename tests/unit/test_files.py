@@ -59,7 +59,7 @@ def test_a_segment_cut_short_meanwhile_is_not_kept(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(b"x" * 100)
     cache = ContentCache(tmp_path / "cache")
-    said = cache.store("key", CachedSegment(image, 40, 61, "0" * 64, 61, "0" * 64))
+    said = cache.store("key", CachedSegment(image, 40, 61, "0" * 64, 61))
     assert "cut short" in said
     assert cache.find("key") is None
 
@@ -167,7 +167,7 @@ def test_a_draft_swept_before_it_was_locked_is_made_again(
 
 def segment_of(path: Path, data: bytes) -> CachedSegment:
     path.write_bytes(b"before" + data + b"behind")
-    return CachedSegment(path, 6, len(data), "aa" * 32, 99, "bb" * 32)
+    return CachedSegment(path, 6, len(data), "aa" * 32, 99)
 
 
 def test_a_segment_is_found_again(tmp_path: Path) -> None:
@@ -218,6 +218,7 @@ def test_the_least_recently_used_segments_go_first(tmp_path: Path) -> None:
         os.utime(found.path, (number, number))
     assert cache.find("k0")  # used now
     cache.store("k3", segment_of(tmp_path / "image", bytes(1000)))
+    assert cache.prune() == ""
     assert [name for name in ("k0", "k1", "k2", "k3") if cache.find(name)] == ["k0", "k2", "k3"]
 
 
@@ -225,6 +226,7 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in its place")
     cache = ContentCache(tmp_path / "cache")
     assert cache.is_empty()
+    assert cache.prune() == ""
     assert "does not take" in cache.store("k", segment_of(tmp_path / "image", b""))
     assert cache.find("k") is None
     facts = FactStore(tmp_path / "cache" / "facts")

@@ -12,10 +12,11 @@ from srbuild import headstart, pipeline
 from srbuild.collect import collect_manifest
 from srbuild.errors import SrbuildError, VerifyError
 from srbuild.headstart import HeadStart
+from srbuild.host import looks
 from srbuild.host.cache import FactStore
-from srbuild.host.files import Draft
-from srbuild.host.sysroot import Sysroot
+from srbuild.host.sysroot import Identity, Sysroot
 from srbuild.image import Image, Made, write_image
+from srbuild.kernels import sharing
 from srbuild.layers import Layers, split_layers
 from srbuild.report import Report
 from support.images import leftovers
@@ -48,10 +49,10 @@ class Build:
         self.target = project.root / "out/image"
         self.head = head
         plan = project.plan(blk="disk", modules=["network"], **options)
-        self.sysroot, facts = Sysroot(plan.config.sysroot), FactStore(None)
-        head.begin(plan, self.sysroot, facts)
+        self.sysroot, self.facts = Sysroot(plan.config.sysroot), FactStore(None)
+        head.begin(plan, self.sysroot, self.facts)
         self.collect: Callable[[], Layers] = lambda: split_layers(
-            collect_manifest(plan, self.sysroot, facts)
+            collect_manifest(plan, self.sysroot, self.facts)
         )
 
     def made(self) -> dict[str, Made | None]:
@@ -111,23 +112,52 @@ def test_another_compression_is_not_taken_for_the_same(project: Project, head: H
     assert is_same(build)
 
 
+@pytest.mark.parametrize("step", ["collect_kmods", "make_ahead"])
 def test_a_head_start_that_fails_is_made_good(
-    project: Project, head: HeadStart, monkeypatch: pytest.MonkeyPatch
+    project: Project, head: HeadStart, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fail(_layers: Layers, _draft: Draft) -> list[Made]:
-        os._exit(9)
-
-    monkeypatch.setattr(headstart, "make_ahead", fail)
+    monkeypatch.setattr(headstart, step, lambda *_: os._exit(9))
     build = Build(project, head)
     assert not any(build.made().values())
     assert is_same(build)
 
 
-def test_nothing_begins_while_a_kmod_is_missing(project: Project, head: HeadStart) -> None:
+def test_nothing_is_made_while_a_kmod_is_missing(project: Project, head: HeadStart) -> None:
     build = Build(project, head, kmods=["absent"])
-    assert not leftovers(build.target.parent)
     with pytest.raises(SrbuildError, match="absent"):
         build.write()
+    assert not build.target.exists()
+
+
+def test_what_is_found_ahead_is_known_here_as_if_it_had_been_found_here(
+    project: Project, head: HeadStart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with looks.recorded() as plain:
+        without = Build(project, HeadStart(project.root / "nowhere/image"))
+        layers = without.collect()
+    with looks.recorded() as seen:
+        build = Build(project, head)
+        monkeypatch.setattr(sharing, "close_kmods", None)  # what was found need not be found
+        assert build.collect() == layers
+    assert (seen.followed, seen.plain) == (plain.followed, plain.plain)
+    assert facts_of(build) == facts_of(without)
+    assert facts_of(build)
+
+
+def facts_of(build: Build) -> set[tuple[str, Identity, str]]:
+    return {(row.table, row.identity, repr(row.value)) for row in build.facts.rows()}
+
+
+def test_a_process_that_only_finds_is_of_use_too(
+    project: Project, head: HeadStart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headstart, "make_ahead", lambda *_: os._exit(9))
+    build = Build(project, head)
+    with monkeypatch.context() as patch:
+        patch.setattr(sharing, "close_kmods", None)
+        layers = build.collect()
+    assert not any(head.find(one) for one in layers.segments)
+    assert is_same(build)
 
 
 def test_nothing_begins_in_a_folder_that_is_not_there(project: Project) -> None:

@@ -17,6 +17,7 @@ from srbuild.formats import deb
 from srbuild.formats.deb import DebError, read_deb
 from srbuild.formats.elf import ElfFormatError, read_elf
 from srbuild.host.sysroot import Sysroot
+from srbuild.kernels.indexes import index_files
 from srbuild.kernels.kmods import Wish, close_kmods
 from srbuild.paths import SysrootPath, shown
 from support.kernels import FakeKmod, make_kernel
@@ -87,9 +88,10 @@ def test_ld_so_conf_includes_of_any_depth(tmp_path: Path) -> None:
 
 def test_an_alias_that_no_index_can_hold_is_an_error(tmp_path: Path) -> None:
     make_kernel(tmp_path, [FakeKmod("kernel/a.ko", [("alias", "tést")])])
-    closure = close_kmods(kernel(tmp_path), [Wish("a", RECIPE)], [], {})
+    tree = kernel(tmp_path)
+    closure = close_kmods(tree, [Wish("a", RECIPE)], [], {})
     with pytest.raises(ConflictError, match=r"kernel 6\.1\.0-9-test"):
-        assert closure.index_files
+        index_files(tree, closure)
 
 
 def test_a_deb_that_claims_more_than_any_memory(tmp_path: Path) -> None:

@@ -44,7 +44,6 @@ def built_document(
                 "length": segment.length,
                 "sha256": segment.sha256,
                 "cpio_size": segment.cpio_size,
-                "cpio_sha256": segment.cpio_sha256,
                 "from_cache": segment.name in cached or built.image is None,
             }
             for segment in written.segments

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from srbuild.closure.entries import Entries, Found
 from srbuild.closure.libc import LIBC, SERVES_CALLS, UNWINDER, has_services_apart, name_services
@@ -30,7 +30,7 @@ from srbuild.closure.search import (
 from srbuild.formats.elf import ET_DYN, ET_EXEC, DlopenNote, ElfInfo
 from srbuild.formats.ldcache import CacheEntry, cache_flags
 from srbuild.formats.script import SHEBANG_MAX, parse_shebang
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.host.sysroot import Identity, Resolved, Sysroot
 from srbuild.manifest import Reason
 from srbuild.paths import ImagePath, SysrootPath, sysroot_path, to_image
@@ -79,7 +79,7 @@ class Closure:
     notes: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@mutable
 class _LinkMap:
     """The objects of one program by name (with the entry found for it) and by path."""
 

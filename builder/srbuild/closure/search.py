@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from srbuild.formats.elf import ElfInfo
 from srbuild.formats.ldconf import Include, LibraryDir, parse_ld_so_conf, parse_musl_path
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.host.sysroot import Sysroot
 from srbuild.paths import SysrootPath, sysroot_path
 
@@ -197,7 +196,7 @@ def path_list(text: str | None, origin: str, loader: Loader) -> tuple[str, ...]:
     return tuple(part.rstrip("/") or "/" for part in parts if part.startswith("/"))
 
 
-@dataclass(eq=False, slots=True)
+@mutable
 class Mapped:
     """An object in the link map of one program, and who loaded it.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 from srbuild.config.convert import collect, kind_of, parse_toml
 from srbuild.config.lines import key_lines
 from srbuild.errors import ConfigError, Origin, SrbuildError, raise_all
+from srbuild.frozen import mutable
 from srbuild.host.looks import look
 from srbuild.paths import HostPath
 
@@ -22,7 +23,7 @@ NODE_PART = re.compile(r"\([^)]*\)")
 Place: TypeAlias = tuple[str, str]  # a file, and a key path in it
 
 
-@dataclass(slots=True)
+@mutable
 class Places:
     """Where the keys of a merged table were written.
 
@@ -100,7 +101,7 @@ def read_sources(path: HostPath) -> tuple[dict[str, object], Places]:
     return merged.table, Places(str(path), includes.lines, merged.aliases)
 
 
-@dataclass(slots=True)
+@mutable
 class _Merged:
     """A table of several files, and the file of each key and table in it."""
 

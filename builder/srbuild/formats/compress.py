@@ -15,7 +15,6 @@ The kernel's side is lib/decompress*.c; what it can't unpack is not written. A s
 
 from __future__ import annotations
 
-import platform
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Protocol, cast
@@ -151,6 +150,7 @@ def _xz_version() -> str:
     """The version of the liblzma that Python's module is linked with, which it does not tell."""
     import _lzma
     import ctypes
+    import platform
 
     library = ctypes.CDLL(getattr(_lzma, "__file__", None))  # None: part of Python's own program
     version = getattr(library, "lzma_version_string", None)

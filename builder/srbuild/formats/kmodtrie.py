@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import itemgetter
+
+from srbuild.frozen import mutable
 
 MAGIC = 0xB007F457
 VERSION = 0x00020001
@@ -33,7 +35,7 @@ class IndexFormatError(ValueError):
     """An entry that the index format cannot hold."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Node:
     """A node still open: more children of it may come. `key` are the characters up to it."""
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from struct import Struct
 
 from srbuild.formats.elf import ElfInfo
+from srbuild.frozen import frozen
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADERS = {"little": Struct("<20sIIB3xI12x"), "big": Struct(">20sIIB3xI12x")}
@@ -43,7 +43,7 @@ _ARM_HARD_FLOAT = 0x400  # EF_ARM_ABI_FLOAT_HARD
 _RISCV_FLOAT_ABI = {0x0: 0x0F00, 0x4: 0x1000}  # EF_RISCV_FLOAT_ABI soft, double
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class CacheEntry:
     """A library: the name that programs ask for, its absolute path, its FLAG_* bits.
 
@@ -54,6 +54,12 @@ class CacheEntry:
     path: str
     flags: int
     level: str = ""
+
+    def __lt__(self, other: CacheEntry) -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[str, str, int, str]:
+        return self.name, self.path, self.flags, self.level
 
 
 def cache_flags(info: ElfInfo) -> int:

@@ -7,9 +7,11 @@ elements are bounded, so no input costs more than its length.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NoReturn
 from xml.parsers import expat
+
+from srbuild.frozen import mutable
 
 SIZE_MAX: Final = 4 << 20  # bytes
 DEPTH_MAX: Final = 64
@@ -24,7 +26,7 @@ class XmlError(ValueError):
         self.line = line
 
 
-@dataclass(eq=False, slots=True)
+@mutable
 class Element:
     """An element; `text` is what stands directly in it. Compared by identity."""
 

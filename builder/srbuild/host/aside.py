@@ -1,8 +1,8 @@
-"""One function's value, found by a process of its own while this one goes on.
+"""Values found one after the other by a process of its own while this one goes on.
 
 A process, not a thread: of Python only one thread runs at a time, and one that waits for its turn
-after every file would hardly get on beside one that computes. What the function needs is there
-already, since the process is forked; its value comes back pickled, through a pipe.
+after every file would hardly get on beside one that computes. What the work needs is there
+already, since the process is forked; its values come back pickled, through a pipe.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, NoReturn, TypeVar
 
 Value = TypeVar("Value")
@@ -25,27 +25,27 @@ def may_fork() -> bool:
 class Aside(Generic[Value]):
     """Runs `work` in a process of its own from now on; `stop` must be called in the end."""
 
-    def __init__(self, work: Callable[[], Value]) -> None:
+    def __init__(self, work: Callable[[], Iterable[Value]]) -> None:
         """Start. Raises OSError when there can be no further process."""
-        self._fd, end = os.pipe2(os.O_CLOEXEC)
+        fd, end = os.pipe2(os.O_CLOEXEC)
         try:
             self._pid = os.fork()
         except OSError:
-            os.close(self._fd)
+            os.close(fd)
             os.close(end)
             raise
         if not self._pid:
-            os.close(self._fd)
+            os.close(fd)
             _run(work, end)
         os.close(end)
+        self._pipe = os.fdopen(fd, "rb")
 
-    def result(self) -> Value | None:
-        """The value, once it is there; None when `work` failed, in whatever way."""
-        data = bytearray()
-        while chunk := os.read(self._fd, 1 << 20):
-            data += chunk
-        status, self._pid = os.waitpid(self._pid, 0)[1], 0
-        value: Value | None = pickle.loads(data) if status == 0 else None  # from our own memory
+    def next(self) -> Value | None:
+        """The next value, once it is there; None when there is no more, or `work` failed."""
+        try:
+            value: Value = pickle.load(self._pipe)  # from our own memory
+        except (EOFError, pickle.UnpicklingError):  # the end, or in the middle of one
+            return None
         return value
 
     def stop(self) -> None:
@@ -54,19 +54,18 @@ class Aside(Generic[Value]):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._pipe.close()
 
 
-def _run(work: Callable[[], object], end: int) -> NoReturn:
-    """In the new process: leave the value at the pipe's `end`, and nothing else to anybody."""
+def _run(work: Callable[[], Iterable[object]], end: int) -> NoReturn:
+    """In the new process: leave the values at the pipe's `end`, and nothing else to anybody."""
     status = 1
     try:
         # What fails here is tried again by the process that asked, which tells why.
-        data = memoryview(pickle.dumps(work()))
-        while data:
-            data = data[os.write(end, data) :]
+        with os.fdopen(end, "wb", buffering=1 << 20) as pipe:
+            for value in work():
+                pipe.write(pickle.dumps(value))
+                pipe.flush()
         status = 0
     finally:
         os._exit(status)

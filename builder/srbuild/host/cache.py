@@ -25,7 +25,7 @@ from srbuild.paths import HostPath
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-SEGMENT_SCHEMA = 1
+SEGMENT_SCHEMA = 2
 MAX_HEADER = 4096  # bytes of the line before a segment's own
 CACHE_LIMIT = 4 << 30  # bytes of segments; the least recently used go first
 MAX_ROWS = 10_000  # of one table of facts
@@ -38,8 +38,8 @@ _HEX = frozenset("0123456789abcdef")
 class CachedSegment:
     """A segment in the cache: where its bytes are, and what they are said to be.
 
-    `offset` and `length` in bytes within `path`; digests are sha256 in hexadecimal, `sha256` of
-    the bytes themselves and `cpio_sha256` of the archive of `cpio_size` bytes inside them.
+    `offset` and `length` in bytes within `path`; `sha256` of the bytes themselves, in hexadecimal,
+    `cpio_size` of the archive inside them, in bytes.
     """
 
     path: HostPath
@@ -47,7 +47,6 @@ class CachedSegment:
     length: int
     sha256: str
     cpio_size: int
-    cpio_sha256: str
 
     def chunks(self) -> Iterator[bytes]:
         """The segment's bytes, unchecked; fewer when the file was cut short."""
@@ -78,8 +77,7 @@ def parse_header(path: HostPath, line: bytes) -> CachedSegment | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     sizes = (found.length, found.cpio_size)
-    digests = (found.sha256, found.cpio_sha256)
-    return found if all(map(is_size, sizes)) and all(map(is_digest, digests)) else None
+    return found if all(map(is_size, sizes)) and is_digest(found.sha256) else None
 
 
 def is_digest(value: object) -> bool:
@@ -137,9 +135,21 @@ class ContentCache:
                 draft.write(header)
                 draft.copy(segment.path, segment.length, segment.offset)
                 draft.rename()
-            self._prune()
         except (OSError, SrbuildError) as error:
             return f"the cache does not take a segment: {error}"
+        return ""
+
+    def prune(self) -> str:
+        """Drop the least recently used segments above the limit, after all of one run are stored.
+
+        Returns "" or, when that fails, a sentence that says why.
+        """
+        try:
+            self._prune()
+        except (FileNotFoundError, NotADirectoryError):  # nothing was ever stored
+            return ""
+        except OSError as error:
+            return f"the cache keeps more than it should: {error}"
         return ""
 
     def _prune(self) -> None:
@@ -169,6 +179,16 @@ def scratch_cache() -> Iterator[ContentCache]:
         yield ContentCache(Path(folder))
 
 
+@frozen
+class Row:
+    """A fact that was put into a store: see `FactStore.put`."""
+
+    table: str
+    identity: Identity
+    value: Json
+    settled: bool
+
+
 class FactStore:
     """Facts about files, found by a file's Identity; kept in one file of named tables.
 
@@ -185,6 +205,7 @@ class FactStore:
         self._tables: dict[str, dict[str, Json]] = {}
         self._used: dict[str, set[str]] = {}
         self._fleeting: dict[str, set[str]] = {}
+        self._rows: list[Row] = []
         self._changed = False
 
     def get(self, table: str, identity: Identity) -> Json:
@@ -202,7 +223,12 @@ class FactStore:
         self._used[table].add(key)
         if not settled and not is_settled(identity.mtime, identity.ctime, self._now()):
             self._fleeting[table].add(key)
+        self._rows.append(Row(table, identity, value, settled))
         self._changed = True
+
+    def rows(self) -> list[Row]:
+        """All that was put in since the store was opened, for another process to put in, too."""
+        return self._rows.copy()
 
     def save(self) -> str:
         """Write what was added; returns "" or, when that fails, a sentence that says why."""

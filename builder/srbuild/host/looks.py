@@ -63,6 +63,14 @@ class Looks:
         if seen is not None and not is_settled(seen[3], seen[4], self._now()):
             self.is_sure = False
 
+    def add(self, other: Looks) -> None:
+        """Note what `other` has; where the two saw different things, nothing is sure."""
+        self.is_sure = self.is_sure and other.is_sure
+        for mine, theirs in ((self.followed, other.followed), (self.plain, other.plain)):
+            for path, seen in theirs.items():
+                if mine.setdefault(path, seen) != seen:
+                    self.is_sure = False
+
     def note_code(self, path: str) -> None:
         """Note a file that this process has run: it must be there, and older than the process."""
         self.note(self.followed, path, os.stat)
@@ -104,6 +112,12 @@ def recorded() -> Iterator[Looks]:
         yield _current
     finally:
         _current = outer
+
+
+def add(looks: Looks) -> None:
+    """Note what another process has noted, as if it had been looked at here."""
+    if _current is not None:
+        _current.add(looks)
 
 
 def look(path: str | os.PathLike[str]) -> None:

@@ -50,8 +50,9 @@ class Packages:
             for alias in _aliases(path):
                 wanted.setdefault(alias, []).append(path)
         owners: dict[SysrootPath, Package] = {}
-        for package, lines in self._lists() if wanted else ():
-            for line in wanted.keys() & lines:
+        asked = set(wanted)
+        for package, lines in self._lists() if asked else ():
+            for line in asked.intersection(lines):
                 for path in wanted[line]:
                     owners.setdefault(path, package)
         return owners
@@ -67,7 +68,7 @@ class Packages:
             package for package, lines in self._lists() if any(x.endswith(end) for x in lines)
         )
 
-    def _lists(self) -> Iterable[tuple[Package, frozenset[bytes]]]:
+    def _lists(self) -> Iterable[tuple[Package, list[bytes]]]:
         """Each package with the paths it ships, in the order of `installed`."""
         info = f"{ADMIN_DIR}/info"
         there = set(self._sysroot.names(SysrootPath(info)))
@@ -75,7 +76,7 @@ class Packages:
             for name in _list_names(package):
                 if name in there:
                     data = self._sysroot.read(SysrootPath(f"{info}/{name}"))
-                    yield package, frozenset(data.split(b"\n"))
+                    yield package, data.split(b"\n")
                     break
 
 

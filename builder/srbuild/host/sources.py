@@ -37,10 +37,10 @@ def check_sources(files: Iterable[File]) -> None:
     raise_all(problems)
 
 
-def read_source(file: File, buffer: memoryview) -> Iterator[memoryview]:
-    """The file's bytes in pieces that lie in `buffer` until the next one is asked for.
+def read_source(file: File) -> Iterator[bytes]:
+    """The file's bytes in pieces.
 
-    The pieces add up to `file.identity.size`. Raises MissingInputError when the file can't be
+    They add up to `file.identity.size`. Raises MissingInputError when the file can't be
     read, VerifyError when it is not what was collected, before or after it was read.
     """
     try:
@@ -49,11 +49,11 @@ def read_source(file: File, buffer: memoryview) -> Iterator[memoryview]:
             _check(file, os.fstat(fd))
             left = file.identity.size
             while left:
-                done = os.readv(fd, [buffer[:left]])
-                if not done:
+                piece = os.read(fd, min(left, CHUNK))
+                if not piece:
                     break
-                left -= done
-                yield buffer[:done]
+                left -= len(piece)
+                yield piece
             _check(file, os.fstat(fd))
         finally:
             os.close(fd)
@@ -63,7 +63,7 @@ def read_source(file: File, buffer: memoryview) -> Iterator[memoryview]:
         raise _changed(file)
 
 
-def unpack_source(file: File, buffer: memoryview) -> bytes:
+def unpack_source(file: File) -> bytes:
     """The whole content of a compressed file, decompressed as `file.unpack` says.
 
     What this run has unpacked before is not unpacked again. Raises what `read_source` does, and
@@ -73,11 +73,9 @@ def unpack_source(file: File, buffer: memoryview) -> bytes:
     if plain is not None:
         check_sources((file,))
         return plain
-    packed = bytearray()
-    for piece in read_source(file, buffer):  # which lies in `buffer`, as the next one will
-        packed += piece
+    packed = b"".join(read_source(file))
     try:
-        plain = unpack(bytes(packed), cast(Unpack, file.unpack))
+        plain = unpack(packed, cast(Unpack, file.unpack))
     except UnpackError as error:
         raise MissingInputError(f"{file.source}: {error}") from error
     UNPACKED.put(file.identity, plain)
@@ -89,12 +87,11 @@ def hash_source(file: File) -> Stored:
 
     Raises what `unpack_source` does.
     """
-    buffer = memoryview(bytearray(CHUNK))
     if file.unpack:
-        data = unpack_source(file, buffer)
+        data = unpack_source(file)
         return Stored(len(data), hashlib.sha256(data).hexdigest())
     digest = hashlib.sha256()
-    for chunk in read_source(file, buffer):
+    for chunk in read_source(file):
         digest.update(chunk)
     return Stored(file.identity.size, digest.hexdigest())
 

@@ -71,6 +71,7 @@ class Sysroot:
         self._dirs: dict[str, Mapping[str, bool]] = {}
         self._targets: dict[str, str] = {}
         self._made: dict[object, object] = {}
+        self._foreseen: Callable[[object], object] = lambda key: None
 
     def once(self, key: object, make: Callable[[], Made]) -> Made:
         """What `make` makes of this tree, made when `key` is first asked for.
@@ -78,8 +79,17 @@ class Sysroot:
         For what several images take from one tree; `key` must tell all that it depends on.
         """
         if key not in self._made:
-            self._made[key] = make()
+            found = self._foreseen(key)
+            self._made[key] = make() if found is None else found
         return cast(Made, self._made[key])
+
+    def foresee(self, find: Callable[[object], object]) -> None:
+        """Take what `find` gives for a key, unless it is None, in place of what would be made."""
+        self._foreseen = find
+
+    def made(self) -> dict[object, object]:
+        """All that `once` has been asked for, by key."""
+        return self._made.copy()
 
     def host(self, path: SysrootPath) -> str:
         """The host's name of `path`, which must hold no link (see `resolve`)."""

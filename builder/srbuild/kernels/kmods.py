@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import field
 
-from srbuild.errors import ConflictError, MissingInputError
+from srbuild.errors import MissingInputError
 from srbuild.formats.kmodfile import Unpack, UnpackError, split_suffix
-from srbuild.formats.kmodindex import (
-    IndexedKmod,
-    Indexes,
-    kmod_name,
-    parse_symbols,
-    write_indexes,
-)
-from srbuild.formats.kmodtrie import IndexFormatError
+from srbuild.formats.kmodindex import kmod_name
 from srbuild.formats.modinfo import ModInfo, ModinfoError, Softdep
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.host.sysroot import Identity
 from srbuild.kernels.firmware import find_firmware, firmware_dirs
 from srbuild.kernels.modprobed import NO_RULES, Rules
@@ -93,11 +85,12 @@ class Missing:
     hint: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class KmodClosure:
     """All that an image needs to load kmods; files and links sorted by image path.
 
-    `builtin` are the names that were wished and are part of the kernel.
+    `builtin` are the names that were wished and are part of the kernel; `infos` tells what each of
+    `kmods` says of itself, by name.
     """
 
     kernel: str
@@ -107,12 +100,7 @@ class KmodClosure:
     builtin: tuple[str, ...]
     missing: tuple[Missing, ...]
     notes: tuple[str, ...]
-    make_index: Callable[[], Mapping[ImagePath, bytes]] = field(compare=False, repr=False)
-
-    @cached_property
-    def index_files(self) -> Mapping[ImagePath, bytes]:
-        """The files of depmod's about just these kmods; ConflictError for what they can't hold."""
-        return self.make_index()
+    infos: Mapping[str, ModInfo] = field(compare=False, repr=False)
 
 
 def close_kmods(
@@ -140,7 +128,7 @@ def close_kmods(
     return closure.result()
 
 
-@dataclass(slots=True)
+@mutable
 class _Chosen:
     """A kmod on its way into the image."""
 
@@ -151,7 +139,7 @@ class _Chosen:
     info: ModInfo = field(default_factory=ModInfo)
 
 
-@dataclass(slots=True)
+@mutable
 class _Closure:
     tree: KernelTree
     facts: MutableMapping[Identity, ModInfo]
@@ -338,7 +326,7 @@ class _Closure:
             builtin=tuple(sorted(self.builtin)),
             missing=tuple(self.missing.values()),
             notes=(*self.notes, *self._firmware_notes()),
-            make_index=self._index_files,
+            infos={name: one.info for name, one in self.chosen.items()},
         )
 
     def _firmware_notes(self) -> Iterator[str]:
@@ -348,41 +336,6 @@ class _Closure:
         ]
         if rows:
             yield f"the sysroot lacks firmware of {len(rows)} kmods: {', '.join(sorted(rows))}"
-
-    def _index_files(self) -> dict[ImagePath, bytes]:
-        """All of depmod's files; ConflictError for an alias or name that they can't hold."""
-        tree = self.tree
-        indexed = [self._indexed(name) for name in tree.deps if name in self.chosen]
-        indexes = Indexes(
-            kmods=indexed,
-            symbols=parse_symbols(tree.read_optional("modules.symbols") or "", self.chosen),
-            order=list(self._order()),
-            builtin=tree.read_optional("modules.builtin") or "",
-            builtin_modinfo=tree.builtin_modinfo,
-            with_weakdep=tree.read_optional("modules.weakdep") is not None,
-        )
-        try:
-            files = write_indexes(indexes)
-        except IndexFormatError as error:
-            raise ConflictError(f"kernel {tree.version}: {error}") from error
-        return {to_image(tree.path(name)): data for name, data in sorted(files.items())}
-
-    def _indexed(self, name: str) -> IndexedKmod:
-        info, dep = self.chosen[name].info, self.tree.deps[name]
-        needs = [split_suffix(path)[0] for path in dep.needs if kmod_name(path) in self.chosen]
-        return IndexedKmod(
-            name=name,
-            path=split_suffix(dep.path)[0],
-            needs=tuple(needs),
-            aliases=info.aliases,
-            softdeps=info.softdeps,
-            weakdeps=info.weakdeps,
-        )
-
-    def _order(self) -> Iterator[str]:
-        for path in self.tree.order:
-            if kmod_name(path) in self.chosen:
-                yield split_suffix(path)[0]
 
 
 def _is_pattern(wish: str) -> bool:

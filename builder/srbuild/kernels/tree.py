@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from srbuild.errors import MissingInputError, Origin, SrbuildError, raise_all
@@ -39,16 +38,14 @@ def find_boot_file(sysroot: Sysroot, version: str, hint: str) -> HostPath:
     )
 
 
-@dataclass(frozen=True)
 class KernelTree:
-    """The kmods of one kernel: `base` is its modules directory in the sysroot.
+    """The kmods of one kernel: every file of depmod's is read when it is first needed, once."""
 
-    Every file of depmod's is read when it is first needed, once.
-    """
-
-    sysroot: Sysroot
-    version: str
-    base: SysrootPath
+    def __init__(self, sysroot: Sysroot, version: str, base: SysrootPath) -> None:
+        """Of the kernel `version`, whose modules directory in the sysroot is `base`."""
+        self.sysroot = sysroot
+        self.version = version
+        self.base = base
 
     def path(self, relative: str) -> SysrootPath:
         """The sysroot path of a file named relative to the modules directory."""

@@ -12,9 +12,11 @@ import os
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
+
+from srbuild.frozen import mutable
 
 MIB: Final = 1 << 20
 VOLUME: Final = 1 * MIB  # where the physical volume's header is
@@ -36,7 +38,7 @@ _DIR, _FILE, _LINK, _META = 2, 3, 4, 5
 _FILE_BLOCK, _FILE_DESCRIPTOR = 1, 4  # types of block numbers
 
 
-@dataclass
+@mutable
 class _Node:
     """A file, directory or link in the making; `number` counts inodes from the root's 0."""
 

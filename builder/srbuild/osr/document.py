@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from srbuild.errors import ConfigError, Origin, SrbuildError
 from srbuild.formats.xmltree import Element, XmlError, parse_xml
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.paths import shown
 
 _SHOWN_MAX: Final = 80  # characters of a value in a message
@@ -31,7 +31,7 @@ class Loss:
         return f"{word} {', '.join(lines)}: {shown(self.what)}: {shown(self.why)}"
 
 
-@dataclass(slots=True)
+@mutable
 class Document:
     """The XML in `source`. Whatever nobody takes is a loss in the end, so nothing goes silently."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 from srbuild.bootmodule import Option
 from srbuild.catalog import Catalog
 from srbuild.formats.xmltree import Element
+from srbuild.frozen import mutable
 from srbuild.osr.document import Document
 from srbuild.paths import shown
 
@@ -21,7 +22,7 @@ _ORDER: Final = ("network", "block", "multipath", "lvm", "fs", "container", "cor
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-@dataclass(slots=True)
+@mutable
 class NodeDraft:
     """A node; `tables` are its own options by boot module."""
 
@@ -33,7 +34,7 @@ class NodeDraft:
     tables: dict[str, Table] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@mutable
 class Draft:
     """The cluster file; `tables` by their names in it, `chosen` modules by kind.
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.paths import shown
 
 _OPTIONAL: Final = frozenset({"optional", "ignoremissing"})
@@ -46,7 +46,7 @@ class Note:
         return f"{shown(self.source)}:{self.line}: {shown(self.what)}: {shown(self.why)}"
 
 
-@dataclass(slots=True)
+@mutable
 class Wishes:
     """What all lists together ask for; dicts for their order, without anything twice.
 

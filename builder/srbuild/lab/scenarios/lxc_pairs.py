@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
-from srbuild.frozen import frozen
+from srbuild.frozen import frozen, mutable
 from srbuild.lab.cluster import BOTH, N1, N2
 from srbuild.lab.disk import DiskSpec
 from srbuild.lab.lab import MAKER, Lab
@@ -40,7 +40,7 @@ class Place:
     disk: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@mutable
 class Told:
     """What the nodes said of themselves: node → word → rest of the line."""
 
