@@ -67,7 +67,7 @@ def test_the_sidecar_tells_nothing_of_a_secret_but_its_size(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b"\xff", b'{"schema": 2}', b'{"schema": 99}', b"null"]
+    "data", [b"", b"{}", b"[]", b"\xff", b'{"schema": 3}', b'{"schema": 99}', b"null"]
 )
 def test_a_damaged_sidecar_is_refused(data: bytes) -> None:
     with pytest.raises(VerifyError, match="sidecar"):

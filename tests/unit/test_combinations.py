@@ -28,6 +28,7 @@ NODE = (
 )
 FENCE = '[fence]\nmethod = "unsafe-none"\n'
 MIRROR = '[block]\ntype = "drbd"\ndisk = "/dev/sdb"\nallow_two_primaries = {}\n'
+PCMK = ["--module", "ocfs2-pcmk"]
 DISK = '[block]\ntype = "scsi"\ndevice = "LABEL=root"\n'
 
 
@@ -62,6 +63,13 @@ def test_a_pair(srbuild: Callable[..., Done], tree: Path, fs: str, blk: str) -> 
             f"{blk} and {fs}", f"{fs} and {blk}"
         )
         assert "leave --blk out" in done.err
+    elif (fs, blk) == ("ocfs2", "drbd"):
+        assert done.code == 5
+        assert "o2cb and drbd exclude each other" in done.err
+        assert "--module ocfs2-pcmk" in done.err
+        beside = (*PCMK, "--set", "fence.method=unsafe-none")
+        done = srbuild("build", *chosen, *beside, "--sysroot", tree, "-o", "image")
+        assert done.code == 4, done.err
     else:
         # It goes together, and only what this tree lacks keeps it from being built.
         assert done.code == 4, done.err
@@ -87,7 +95,7 @@ def test_a_pair(srbuild: Callable[..., Done], tree: Path, fs: str, blk: str) -> 
         ([], cluster("ext4", 1, more="[dlm]\ntimeout = 9\n"), 3, ["not in this image"]),
         ([], cluster("gfs2", block=MIRROR.format("false"), more=FENCE), 5, ["with one primary"]),
         ([], cluster("gfs", block=MIRROR.format("false")), 5, ["with one primary"]),
-        ([], cluster("ocfs2", block=MIRROR.format("false")), 5, ["with one primary"]),
+        (PCMK, cluster("ocfs2", block=MIRROR.format("false"), more=FENCE), 5, ["with one primary"]),
         ([], cluster("ext4", block=MIRROR.format("true")), 5, ["two primaries would write"]),
         (["--module", "luks"], cluster("ext4", 1), 3, ["no boot module 'luks'"]),
     ],

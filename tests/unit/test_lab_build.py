@@ -18,9 +18,10 @@ from srbuild.lab.cluster import N1, N2
 from srbuild.lab.rows.blocks import ISCSI, SECRET
 from srbuild.lab.scenario import Inputs, Lab, Scenario
 from srbuild.lab.scenarios import gfs2_iscsi
+from srbuild.sidecar import SCHEMA
 
 SIDECAR = {
-    "schema": 2,
+    "schema": SCHEMA,
     "kernel": "6.1.0-1",
     "kernels": ["6.1.0-1"],
     "size": 0,

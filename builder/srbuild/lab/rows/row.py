@@ -41,7 +41,7 @@ class FileSystem:
     `words` are those of the job make-TOOLS, which the server module lab-TOOLS brings; `label` is
     what it is then called. `tables` is its part of the cluster file. A node that has been silent
     for `limit` seconds is lost: it is turned off by its peer through the boot module `fence`, or
-    without one resets itself and then says `last_words`.
+    without one resets itself and then says `last_words`. `modules` are what the image needs besides.
     """
 
     name: str
@@ -53,6 +53,7 @@ class FileSystem:
     fence: str = ""
     last_words: str = ""
     root: str = ""
+    modules: tuple[str, ...] = ()
 
     @property
     def disk(self) -> DiskSpec:
@@ -199,6 +200,6 @@ class Row:
             self.block.name,
             (f"lab-{self.fs.tools}", *server, *self.block.server),
             run,
-            (*self.block.modules, *modules),
+            (*self.fs.modules, *self.block.modules, *modules),
             self.container,
         )

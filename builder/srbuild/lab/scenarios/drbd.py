@@ -10,7 +10,7 @@ from srbuild.lab.console import console_text
 from srbuild.lab.lab import Lab, NodeSpec
 from srbuild.lab.qemu import Vm, wait_until
 from srbuild.lab.rows.blocks import DRBD, SECRET, WRONG_SECRET, sides
-from srbuild.lab.rows.filesystems import GFS2, OCFS2
+from srbuild.lab.rows.filesystems import GFS2, OCFS2_PCMK
 from srbuild.lab.rows.row import FileSystem, Row, Storage, Terms
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.server import Agent
@@ -218,7 +218,7 @@ def _both(row: Row) -> tuple[Scenario, ...]:
 
 SCENARIOS = (
     *_both(ROW),
-    *_both(Row(OCFS2, DRBD)),
+    *_both(Row(OCFS2_PCMK, DRBD)),
     ROW.scenario("-resync", "a node that was away takes what is newer, then mounts", resync),
     ROW.scenario("-split-brain", "a split brain is refused, then resolved", split_brain),
     ROW.scenario("-no-metadata", "a disk without metadata is refused", no_metadata),

@@ -126,7 +126,9 @@ def bricks(lab: Lab) -> None:
     with lab.step("the volume heals"):
         lab.proof["heal"] = one.require("await-heal", VOLUME, "2", seconds=lab.left(180))
         for name, token in (lab.tokens | {"alone": "word"}).items():
-            two.require("await-copy", name, token, seconds=lab.left(180))
+            two.require("await-copy", f"tokens/{name}", token, seconds=lab.left(180))
+        # Written shortly before n2 died, and on no list of what is to be healed.
+        two.require("await-copy", "seen/n1", f"n2={lost['n2']}", seconds=lab.left(180))
     leave(lab, again, two)
     leave(lab, first, one)
     lab.tokens.update(alone="word")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from srbuild.lab.rows.blocks import BLOCKS, DRBD, ISCSI, SCSI
-from srbuild.lab.rows.filesystems import FILE_SYSTEMS, GFS2
+from srbuild.lab.rows.filesystems import FILE_SYSTEMS, GFS2, OCFS2, OCFS2_PCMK
 from srbuild.lab.rows.row import Row
 from srbuild.lab.rows.situations import (
     disk_late,
@@ -23,7 +23,11 @@ from srbuild.lab.rows.situations import (
 )
 from srbuild.lab.scenario import Scenario
 
-ROWS = tuple(Row(fs, block) for block in BLOCKS for fs in FILE_SYSTEMS)
+ROWS = tuple(
+    Row(OCFS2_PCMK if (fs, block) == (OCFS2, DRBD) else fs, block)
+    for block in BLOCKS
+    for fs in FILE_SYSTEMS
+)
 # What the README builds: the root in the container that srbuild chooses.
 MAIN = Row(GFS2, ISCSI)
 LOSSES = (
