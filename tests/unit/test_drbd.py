@@ -41,15 +41,14 @@ def node(number: int, *, address: str = "", disk: str = "/dev/sdb") -> str:
 
 def render(folder: Path, fs: str, block: str = "", *nodes: str) -> dict[str, RenderedFile]:
     """What the cluster file leads to, by path."""
-    more = {
-        "gfs2": '[fence]\nmethod = "unsafe-none"\n',
-        "ocfs2": "",
-        "ext4": "",
-    }[fs]
+    more = "" if fs == "ext4" else '[fence]\nmethod = "unsafe-none"\n'
     parts = nodes or (node(1), node(2))
     text = f'name = "lab"\n[block]\ntype = "drbd"\n{block}\n[fs]\ntype = "{fs}"\n{more}'
     (folder / "cluster.toml").write_text(text + "".join(parts))
-    config = load_config({"cluster": folder / "cluster.toml"}, {}, CATALOG)
+    given = {"cluster": folder / "cluster.toml"}
+    if fs == "ocfs2":
+        given["modules"] = ["ocfs2-pcmk"]
+    config = load_config(given, {}, CATALOG)
     files = render_site(make_plan(config, CATALOG, find_spine()))
     return {str(file.target): file for file in files}
 

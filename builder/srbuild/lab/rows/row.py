@@ -41,7 +41,7 @@ class FileSystem:
     `words` are those of the job make-TOOLS, which the server module lab-TOOLS brings; `label` is
     what it is then called. `tables` is its part of the cluster file. A node that has been silent
     for `limit` seconds is lost: it is turned off by its peer through the boot module `fence`, or
-    without one resets itself and then says `last_words`. `modules` are what the image needs besides.
+    without one resets itself and then says `last_words`. `modules` go into the image besides.
     """
 
     name: str
