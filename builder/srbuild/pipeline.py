@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from srbuild.catalog import Catalog, load_catalog, open_catalog
@@ -259,16 +259,17 @@ def input_key(prepared: Prepared) -> str:
     """
     manifest, config = prepared.manifest, prepared.config
     rows: list[object] = [FORMAT, "sidecar/3", config.compression, config.mtime]
-    rows += [manifest.kernels, manifest.notes, [astuple(package) for package in manifest.packages]]
+    rows += [manifest.kernels, manifest.notes, manifest.packages]
     for path, entry in manifest.entries.items():
         content = entry.content
         if isinstance(content, Inline):
             facts: object = [content.mode, hashlib.sha256(content.data).hexdigest()]
         else:
-            facts = [type(content).__name__, *astuple(content)]
+            facts = [type(content).__name__, content]
         reasons = [(reason.how, str(reason.by)) for reason in entry.reasons]
         rows.append([path, entry.segment, entry.secret, facts, reasons])
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    text = json.dumps(rows, default=lambda value: value.__getstate__())  # all fields, in order
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _used_packages(prepared: Prepared, tools: Tools | None) -> tuple[Package, ...]:

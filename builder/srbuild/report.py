@@ -30,7 +30,7 @@ from srbuild.structure import check_archive, check_gaps, check_tree
 
 MAX_MISMATCHES = 50  # sentences; more would hide the first
 
-_STEP = 1 << 20  # bytes read at a time
+_STEP = 256 << 10  # bytes read at a time
 
 
 @frozen
@@ -162,12 +162,16 @@ def compare_copy(fd: int, place: Slice, found: SegmentReport) -> SegmentReport:
     return replace(found, place=place, sha256=digest.hexdigest())
 
 
-def read_slice(fd: int, place: Slice) -> Iterator[bytes]:
-    """The bytes that stand at `place`, in pieces; fewer when the file ends before."""
+def read_slice(fd: int, place: Slice) -> Iterator[memoryview]:
+    """The bytes that stand at `place`, in pieces; fewer when the file ends before.
+
+    A piece is gone once the next one is asked for.
+    """
+    buffer = memoryview(bytearray(_STEP))
     at, end = place.offset, place.offset + place.length
-    while at < end and (chunk := os.pread(fd, min(end - at, _STEP), at)):
-        yield chunk
-        at += len(chunk)
+    while at < end and (size := os.preadv(fd, [buffer[: end - at]], at)):
+        yield buffer[:size]
+        at += size
 
 
 def summarise(

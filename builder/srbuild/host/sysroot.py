@@ -173,11 +173,16 @@ class Sysroot:
         Raises MissingInputError when there is none, it can't be read or is no regular file.
         """
         real = self.resolve(path).path
+        fd = self._descriptor(real)
         try:
-            with self._open(real) as file:
-                return file.read()
+            pieces = []
+            while piece := os.read(fd, os.fstat(fd).st_size + 1):
+                pieces.append(piece)
+            return b"".join(pieces)
         except OSError as error:
             raise self._unreadable(real, error) from error
+        finally:
+            os.close(fd)
 
     def open(self, real: SysrootPath) -> BinaryIO:
         """Open the regular file at `real` (a `Resolved.path`), unbuffered, to read parts of it.
@@ -185,9 +190,9 @@ class Sysroot:
         Raises MissingInputError when it can't be opened or is something else: a FIFO would hang,
         a device might do anything.
         """
-        return self._open(real)
+        return open(self._descriptor(real), "rb", buffering=0)
 
-    def _open(self, real: SysrootPath) -> BinaryIO:
+    def _descriptor(self, real: SysrootPath) -> int:
         look_plain(self.host(real))
         try:
             fd = os.open(self.host(real), _FLAGS)
@@ -196,7 +201,7 @@ class Sysroot:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise self._unreadable(real, OSError(0, "no regular file"))
-        return open(fd, "rb", buffering=0)
+        return fd
 
     def _unreadable(self, real: SysrootPath, error: OSError) -> MissingInputError:
         return MissingInputError(f"cannot read {real} in {self.root}: {error.strerror}")
