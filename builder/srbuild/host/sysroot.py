@@ -269,9 +269,9 @@ class Sysroot:
 
     def _target(self, link: str) -> str:
         if link not in self._targets:
-            look_plain(self._prefix + link)
+            look_plain(self.host(SysrootPath(link)))
             try:
-                self._targets[link] = os.readlink(self._prefix + link)
+                self._targets[link] = os.readlink(self.host(SysrootPath(link)))
             except OSError as error:
                 raise self._unreadable(SysrootPath(link), error) from error
         return self._targets[link]
