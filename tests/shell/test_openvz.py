@@ -1,4 +1,4 @@
-"""The container by vzctl, whose double (tests/support/vzctl) refuses what the real one refuses."""
+"""The container by vzctl, whose double (lab/vzctl) refuses what the real one refuses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ CONF = (
     'VE_ROOT="/vz/root/$VEID"\nVE_PRIVATE="/vz/private/$VEID"\nVE_LAYOUT="simfs"\n'
     'LOCAL_UID="0"\nLOCAL_GID="0"\nHOSTNAME="n1"\nPHYSPAGES="0:512M"\nNAMESERVER="inherit"\n'
 )
+VZCTL = PROJECT / "builder/srbuild/lab/vzctl/usr/sbin/vzctl"
+KERNEL = PROJECT / "tests/support/vzkernel.sh"
 INIT = "#!/bin/sh\ntrap 'exit 0' USR2\nwhile :; do sleep 0.1; done\n"
 BOOT = "-1 [000] ..... 9.1: "
 CALL = "sys_reboot(magic1: fee1dead, magic2: 28121969, cmd: {}, arg: 0)"
@@ -29,8 +32,11 @@ class Node:
         self.home = machine.home / "modules/openvz"
         shutil.copytree(PROJECT / "modules/container/openvz", self.home)
         (machine.home / "modules/supervisor").mkdir(parents=True)
-        machine.fake("vzctl", f'VZ_ROOT="{machine.root}" exec "{PROJECT}/tests/support/vzctl" "$@"')
+        machine.fake(
+            "vzctl", f'VZ_ROOT="{machine.root}" VZ_KERNEL="{KERNEL}" exec sh "{VZCTL}" "$@"'
+        )
         machine.fake("chroot", 'shift; exec "$@"', record=False)
+        machine.fake("nsenter", record=False)
         traced = "sys/kernel/tracing/instances/srbuild/events/syscalls"
         for folder in ("etc/vz/conf", "etc/vz/dists/scripts", "vz/private", "vz/lock",
                        "sysroot/sbin", "sysroot/dev", "sysroot/proc", "sysroot/sys",
@@ -106,7 +112,8 @@ def test_handover_puts_the_configuration_in_place_and_asks_for_the_supervisor(no
     assert (root / "run/srbuild/handover").read_text() == "supervise\n"
     conf = (root / "etc/vz/conf/101.conf").read_text()
     assert 'PHYSPAGES="512M:512M"' in conf  # upstream mode counts the barrier
-    assert os.access(root / "etc/vz/conf/101.mount", os.X_OK)
+    for action in ("mount", "umount"):
+        assert os.access(root / f"etc/vz/conf/101.{action}", os.X_OK)
     assert (root / "etc/vz/dists/scripts/srbuild-set_hostname.sh").exists()
     assert f"mount -o move {root}/vz/over {root}/" in node.machine.calls
 
@@ -145,6 +152,49 @@ def test_a_missing_resolv_conf_is_made_for_vzctl_would_crash(alive: Node) -> Non
     (alive.machine.root / "etc/resolv.conf").unlink()
     alive.begin()
     assert (alive.machine.root / "etc/resolv.conf").exists()
+
+
+def test_no_limit_is_a_barrier_of_0(node: Node) -> None:
+    unlimited = CONF.replace('"0:512M"', '"9223372036854775807:9223372036854775807"')
+    node.machine.write("etc/srbuild/ct.conf", unlimited)
+    assert node.run("handover.sh").returncode == 0
+    conf = (node.machine.root / "etc/vz/conf/101.conf").read_text()
+    assert 'PHYSPAGES="0:9223372036854775807"' in conf
+
+
+def test_only_what_vzctl_is_known_to_work_with_is_mounted(node: Node) -> None:
+    names = ("blkio", "cpu", "cpuset", "devices", "freezer", "memory", "net_cls", "pids", "hugetlb")
+    lines = [f"{name} 0 1 {int(name != 'cpuset')}\n" for name in names]
+    node.machine.write(
+        "proc/cgroups", "#subsys_name hierarchy num_cgroups enabled\n" + "".join(lines)
+    )
+    node.machine.write("proc/mounts", "")
+    assert node.run("handover.sh").returncode == 0
+    mounted = [call.split()[-1] for call in node.machine.calls if " -t cgroup " in call]
+    assert [Path(path).name for path in mounted] == [
+        "blkio", "cpu", "devices", "freezer", "memory", "pids",
+    ]  # fmt: skip
+
+
+def test_another_kernel_cannot_be_loaded_any_more(node: Node) -> None:
+    lock = node.machine.write("proc/sys/kernel/kexec_load_disabled", "0\n")
+    assert node.run("handover.sh").returncode == 0
+    assert lock.read_text() == "1\n"
+
+
+def test_the_kernels_settings_are_closed_once_it_runs(alive: Node) -> None:
+    alive.machine.fake("nsenter")
+    pid = alive.begin()
+    entered = [call for call in alive.machine.calls if call.startswith("nsenter ")]
+    assert [call.split(" sh ")[0] for call in entered] == [f"nsenter -t {pid} -m -p"]
+
+
+def test_what_could_not_be_closed_is_said(alive: Node) -> None:
+    alive.machine.fake("nsenter", "exit 1")
+    assert alive.run("handover.sh").returncode == 0
+    started = alive.verb("start")
+    assert started.returncode == 0
+    assert "it may change the node's" in started.stderr
 
 
 def test_settings_that_have_no_effect_are_said(node: Node) -> None:
@@ -212,6 +262,19 @@ def test_the_node_s_own_files_come_onto_the_containers_root(alive: Node) -> None
         "usr/lib/srbuild/lib/hostfiles.sh", f'sr_hostfiles_apply() {{ echo "$1" >"{note}"; }}\n'
     )
     alive.begin()
+    assert note.read_text() == "/vz/root/101\n"
+
+
+def test_the_node_s_own_files_go_before_the_containers_root(alive: Node) -> None:
+    """vzctl does not unmount a root that something is mounted in."""
+    note = alive.machine.root / "undone"
+    alive.machine.write(
+        "usr/lib/srbuild/lib/hostfiles.sh",
+        f'sr_hostfiles_apply() {{ :; }}\nsr_hostfiles_undo() {{ echo "$1" >"{note}"; }}\n',
+    )
+    alive.begin()
+    assert not note.exists()
+    assert alive.verb("stop", "20").returncode == 0
     assert note.read_text() == "/vz/root/101\n"
 
 

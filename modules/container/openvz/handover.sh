@@ -34,12 +34,15 @@ write_configuration() {
     mkdir -p "$SR_ROOT/etc/vz/conf" "$SR_ROOT/etc/vz/dists/scripts" "$SR_ROOT/var/log"
     _conf=$SR_ROOT/etc/vz/conf/$ctid.conf
     if [ "$(generation)" = upstream ]; then
-        sed 's/^PHYSPAGES="[^:"]*:\([^"]*\)"$/PHYSPAGES="\1:\1"/' "$SR_ETC/ct.conf" >"$_conf"
+        sed -e 's/^PHYSPAGES="[^:"]*:\([^"]*\)"$/PHYSPAGES="\1:\1"/' \
+            -e 's/^PHYSPAGES="9223372036854775807:/PHYSPAGES="0:/' "$SR_ETC/ct.conf" >"$_conf"
     else
         cp "$SR_ETC/ct.conf" "$_conf"
     fi
-    cp "$here/mount.sh" "$SR_ROOT/etc/vz/conf/$ctid.mount"
-    chmod 0755 "$SR_ROOT/etc/vz/conf/$ctid.mount"
+    for _action in mount umount; do
+        cp "$here/$_action.sh" "$SR_ROOT/etc/vz/conf/$ctid.$_action"
+        chmod 0755 "$SR_ROOT/etc/vz/conf/$ctid.$_action"
+    done
     printf '%s\n' "$ct_root" >"$vz/root"
     for _dists in etc/vz/dists usr/libexec/libvzctl/dists; do
         [ -d "$SR_ROOT/$_dists/scripts" ] || continue
@@ -57,7 +60,7 @@ say_unmapped() {
     [ "$(generation)" = upstream ] || return 0
     _lost=
     for _name in SWAPPAGES NUMPROC IOPRIO IOLIMIT IOPSLIMIT KMEMSIZE PRIVVMPAGES NUMFILE NETFILTER IPTABLES; do
-        [ -z "$(printenv "SR_VE_$_name")" ] || _lost="$_lost $(printf '%s' "$_name" | tr '[:upper:]' '[:lower:]')"
+        ! env | grep -q "^SR_VE_$_name=." || _lost="$_lost $(printf '%s' "$_name" | tr '[:upper:]' '[:lower:]')"
     done
     [ -z "$_lost" ] || sr_warn "a mainline kernel's vzctl has nothing for these settings of [ve]:$_lost"
 }
@@ -83,6 +86,8 @@ check_private
 load_kmods
 mount_cgroups
 prepare_network
+# Who may restart may load another kernel, too (CAP_SYS_BOOT); nobody here does.
+[ "$(generation)" != upstream ] || set_sysctl kernel/kexec_load_disabled 1
 mkdir -p "$SR_ROOT$private" "$SR_ROOT$ct_root" "$SR_ROOT/vz/lock" "$SR_ROOT/var/lib/vzctl/vepid" \
     "$SR_ROOT/var/lib/vzctl/veip" "$SR_ROOT/var/lib/vzctl/vzreboot" "$SR_ROOT/run/netns"
 write_configuration

@@ -74,8 +74,10 @@ mount_cgroups() {
     grep -q " $_cgroup " "$SR_PROC/mounts" && return 0
     sr_run mount -t tmpfs -o mode=0755,nosuid,nodev,noexec tmpfs "$_cgroup"
     while read -r _controller _ _ _enabled; do
+        # Those with which vzctl is known to work.
         case $_controller:$_enabled in
-            *[!a-z0-9_]*:1 | *:0 | '#'*) continue ;;
+            blkio:1 | cpu:1 | cpuacct:1 | cpuset:1 | devices:1 | freezer:1 | memory:1 | pids:1) ;;
+            *) continue ;;
         esac
         mkdir -p "$_cgroup/$_controller"
         if ! sr_run mount -t cgroup -o "$_controller,nosuid,nodev,noexec" cgroup "$_cgroup/$_controller"; then

@@ -13,6 +13,9 @@ here=${0%/*}
 # shellcheck source=modules/container/openvz/ending.sh
 . "$here/ending.sh"
 
+# shellcheck source=modules/container/openvz/close.sh
+. "$here/close.sh"
+
 # --- start and wait -------------------------------------------------------------------------------
 
 start() {
@@ -35,6 +38,7 @@ start() {
         vzctl_do 30 umount "$ctid" >/dev/null 2>&1 || :
         sr_fail "vzctl start said that all is well, but the container does not run: $(said)" "srctl logs"
     }
+    [ "$(generation)" != upstream ] || close_kernel
 }
 
 # What vzctl said last, as a reason.
