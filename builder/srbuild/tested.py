@@ -185,10 +185,11 @@ def module_standing(records: Records, name: str) -> Standing:
 
 
 def _stand(runs: list[Run], names: tuple[str, ...], reasons: Mapping[str, str]) -> Standing:
-    if booted := [run for run in runs if run.booted]:
-        return Standing(max(booted, key=lambda run: (run.date, _fewest(run))))
+    # First: what cannot be had here was not booted, whatever stood in for it.
     if given := [reasons[name] for name in names if name in reasons]:
         return Standing(None, given[0])
+    if booted := [run for run in runs if run.booted]:
+        return Standing(max(booted, key=lambda run: (run.date, _fewest(run))))
     if failed := [run for run in runs if not run.passed]:
         last = max(failed, key=lambda run: run.date)
         first = last.failure.splitlines()[0]

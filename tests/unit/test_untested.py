@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from srbuild.pipeline import build, read_sidecar
-from srbuild.tested import Records, Run
+from srbuild.tested import Records, Run, module_standing, standing
 from support.kernels import FakeKmod, make_kernel
 from support.plans import Project
 
@@ -78,3 +78,11 @@ def test_what_was_booted(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_image_without_a_root(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert notes(project, monkeypatch, blk="disk") == []
+
+
+def test_what_a_double_stood_in_for_was_not_booted() -> None:
+    ran = replace(RUN, nodes={"n1": NODE})
+    records = Records({ran.scenario: ran}, {"none": "only a double of it was booted"})
+    for found in (standing(records, ran.combination), module_standing(records, "none")):
+        assert found.text() == "untested: only a double of it was booted"
+    assert standing(replace(records, reasons={}), ran.combination).works
