@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from srbuild import pipeline
-from srbuild.config.load import load_config
 from srbuild.lab.build import LabRequest, image_kernel, make_inputs
+from srbuild.lab.own import build_own
 from srbuild.lab.scenario import Result, Scenario, find_scenario, load_scenarios, run_scenario
 from support.resume import RESULT, sysroot_suite
 
@@ -27,9 +26,7 @@ def image_for(project: Path, sysroot: Path) -> Callable[[Scenario], Path]:
 
     def make(scenario: Scenario) -> Path:
         target = project / "build" / f"{scenario.image_name}.img"
-        catalog = pipeline.find_modules()
-        wanted = {**scenario.options, "sysroot": sysroot, "output": target}
-        pipeline.build(load_config(wanted, {}, catalog), catalog)
+        build_own(scenario, target, sysroot, {})
         return target
 
     return make

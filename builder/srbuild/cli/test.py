@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from srbuild.errors import UsageError
+
 if TYPE_CHECKING:
     from srbuild.lab.scenario import Result
 
@@ -24,7 +26,9 @@ def _list_scenarios(ctx: click.Context, _: click.Parameter, value: bool) -> None
 
 
 @click.command()
-@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "image", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--scenario", metavar="NAME", help="What to do with it.  [default: the image's name]")
 @click.option(
     "--list",
@@ -40,6 +44,13 @@ def _list_scenarios(ctx: click.Context, _: click.Parameter, value: bool) -> None
     envvar="SRBUILD_SYSROOT",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Root tree that the lab's server is made from.  [default: the image's]",
+)
+@click.option(
+    "--vzctl-root",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Tree of vzctl 4.11 (docs/openvz.md) for a scenario of OpenVZ's, without an IMAGE.  "
+    "[default: a double of it]",
 )
 @click.option(
     "--kernel",
@@ -72,9 +83,10 @@ def _list_scenarios(ctx: click.Context, _: click.Parameter, value: bool) -> None
 @click.pass_context
 def test(
     ctx: click.Context,
-    image: Path,
+    image: Path | None,
     scenario: str | None,
     sysroot: Path | None,
+    vzctl_root: Path | None,
     kernel: Path | None,
     keep: Path | None,
     timeout: int,
@@ -83,14 +95,25 @@ def test(
 ) -> None:
     """Boot IMAGE, as it is, in a small network of virtual machines.
 
+    Without IMAGE the scenario's own is built first, in build/, from build/sysroot.
     A storage server is built from the same sysroot and boots beside the nodes; nothing runs on
     this machine but QEMU, and no privilege is needed. Exit code 0 when the scenario passed,
     7 when not.
     """
     from srbuild.lab.build import LabRequest, make_inputs
+    from srbuild.lab.own import build_own, own_image
     from srbuild.lab.scenario import find_scenario, run_scenario
 
-    chosen = find_scenario(scenario or image.stem)
+    if image is None and scenario is None:
+        raise UsageError("neither an image nor a scenario is named", hint="srbuild test --list")
+    chosen = find_scenario(scenario or (image.stem if image else ""))
+    if image is None:
+        image = own_image(chosen)
+        build_own(chosen, image, sysroot, os.environ, vzctl_root)
+    elif vzctl_root is not None:
+        raise UsageError(
+            f"{image} has its vzctl in it already", hint="leave out --vzctl-root, or the image"
+        )
     request = LabRequest(
         image=image,
         sysroot=sysroot,

@@ -50,8 +50,7 @@ def make_inputs(request: LabRequest, scenario: Scenario, environ: Mapping[str, s
     sysroot = request.sysroot or _sysroot_of(request.image, version)
     catalog = pipeline.find_modules()
     server = {"image": SERVER_RECIPE, "modules": scenario.server}
-    # Nothing else of the environment: SRBUILD_FS and the like are about the user's image.
-    kept = {name: environ[name] for name in _CACHE_VARIABLES if name in environ}
+    kept = cache_variables(environ)
     config = load_config({**server, "sysroot": sysroot, "kernel": version}, kept, catalog)
     cache = (config.cache or Path(tempfile.gettempdir()) / "srbuild") / "lab"
     cache.mkdir(parents=True, exist_ok=True)
@@ -68,6 +67,11 @@ def make_inputs(request: LabRequest, scenario: Scenario, environ: Mapping[str, s
         seconds=request.seconds,
         accel=request.accel,
     )
+
+
+def cache_variables(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What of the environment counts in the lab: SRBUILD_FS and the like are about an own image."""
+    return {name: environ[name] for name in _CACHE_VARIABLES if name in environ}
 
 
 def image_kernel(image: HostPath) -> str:

@@ -17,19 +17,26 @@ mkdir -p "$trial"
 try mknod sh -c "mknod $trial/disk b 8 0 && dd if=$trial/disk of=/dev/null bs=512 count=1"
 [ "$1" = - ] || try open-disk dd if="/dev/$1" of=/dev/null bs=512 count=1
 try modprobe sh -c 'modprobe dummy && grep -q "^dummy " /proc/modules'
-try set-time date -s @"$(date +%s)"
-try remount-sys mount -o remount,rw /sys
+# Not every date(1) fails when it must not.
+set_time() {
+    [ -z "$(date -s "@$(date +%s)" 2>&1 >/dev/null)" ]
+}
+try set-time set_time
 try write-sys sh -c 'echo 0 >/sys/kernel/mm/ksm/run'
-try devtmpfs mount -t devtmpfs none "$trial"
-try debugfs mount -t debugfs none "$trial"
 try sysrq sh -c 'echo h >/proc/sysrq-trigger'
-try core-pattern sh -c 'echo core >/proc/sys/kernel/core_pattern'
-try remount-root mount -o remount,ro /
+core_pattern() {
+    pattern=$(cat /proc/sys/kernel/core_pattern) && echo "$pattern" >/proc/sys/kernel/core_pattern
+}
+try core-pattern core_pattern
+try remount-sys sh -c 'mount -o remount,bind,rw /sys && mount -o remount,bind,ro /sys'
+try devtmpfs sh -c "mount -t devtmpfs none $trial && umount $trial"
+try debugfs sh -c "mount -t debugfs none $trial && umount $trial"
+try remount-root sh -c 'mount -o remount,ro / && mount -o remount,rw /'
 try see-bootstrap sh -c 'tr "\0" " " </proc/[0-9]*/cmdline | grep -q srbuild/supervisor'
 try bootstraps-secrets sh -c 'ls /etc/srbuild/values /proc/1/root/etc/srbuild/values'
 try card-of-the-root sh -c "ip -o link | grep -q 'ether $2'"
 # Below the root of a container may lie the bootstrap's: taken off, with the namespace entered anew, a
-# process would stand there. By number, as libc's wrappers need more than Debian's least perl.
+# process stands there. By number, as libc's wrappers need more than Debian's least perl.
 if [ "$(uname -m)" = x86_64 ] && command -v perl >/dev/null; then
     try below-the-root unshare -m perl - <<'END'
 open(my $own, "<", "/proc/self/ns/mnt") or exit 1;
@@ -37,6 +44,20 @@ syscall(166, "/", 2);                   # umount2, MNT_DETACH
 syscall(308, fileno($own), 0x20000);    # setns, CLONE_NEWNS
 exit(-e "/usr/lib/srbuild/supervisor" ? 0 : 1);
 END
+else
+    # The same without perl: whoever enters a namespace comes to what lies lowest there.
+    below() {
+        mkfifo "$trial/here" "$trial/there"
+        unshare -m sh -c 'umount -l / && echo away; read -r _' <>"$trial/there" >"$trial/here" &
+        other=$!
+        read -r word <"$trial/here" &&
+            nsenter -t "$other" -m /bin/busybox test "$word" -a -e /usr/lib/srbuild/supervisor
+        status=$?
+        kill -KILL "$other"
+        rm -f "$trial/here" "$trial/there"
+        return "$status"
+    }
+    try below-the-root below
 fi
 # On a file system without idmapped mounts root in the container has the numbers of the node's: the
 # kernel's settings in a proc of its own are then open to it (docs/containers.md).
@@ -46,4 +67,5 @@ try fresh-proc sh -c "mount -t proc none $trial && (
     status=\$?
     umount $trial
     exit \$status)"
+rm -f "$trial/disk"
 rmdir "$trial"
