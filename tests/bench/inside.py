@@ -42,9 +42,14 @@ PHASES = {
         "srbuild.host.cache:FactStore.save",
         "srbuild.witness:keep",
     ),
-    "head start": ("srbuild.headstart:HeadStart.begin", "srbuild.headstart:HeadStart.find"),
+    "head start": (
+        "srbuild.headstart:HeadStart.begin",
+        "srbuild.headstart:HeadStart._learn",
+        "srbuild.headstart:HeadStart.find",
+    ),
+    "packages": ("srbuild.host.packages:Packages.owners",),
     "put together": ("srbuild.assembly:assemble",),
-    "sync": ("srbuild.host.files:Draft.commit",),
+    "sync": ("srbuild.image:_ImageWriter.wait_for_disk", "srbuild.host.files:Draft.commit"),
     "sidecar": ("srbuild.sidecar:to_json",),
 }
 IMPORTS = "imports"

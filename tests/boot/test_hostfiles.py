@@ -40,3 +40,14 @@ def test_five_nodes_have_the_whole_list_each(boot: Boot) -> None:
     assert found["n4"]["etc/hostname"] == "n4 wrote,"
     assert found["n5"]["var/log/of-n5"] == "n5 wrote,"
     assert found["shared"]["var/log/of-all"] == "shared,"
+
+
+@pytest.mark.matrix
+def test_two_nodes_on_gfs2_have_the_whole_list_each(boot: Boot) -> None:
+    result = boot("gfs2-iscsi-hostfiles")
+    found = own(result)
+    assert result.proof["fsck"] == 0
+    for name in ("n1", "n2"):
+        assert found[name]["etc/hostname"] == f"{name} wrote,"
+        assert found[name][f"var/log/of-{name}"] == f"{name} wrote,"
+    assert found["shared"]["etc/hostname"] == "shared,"

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from srbuild.lab.cluster import FIVE, N1, N2
-from srbuild.lab.lab import Lab
+from srbuild.lab.cluster import BOTH, FIVE, N1, N2
+from srbuild.lab.lab import MAKER, SERVER_MAC, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
+from srbuild.lab.qemu import Disk, Vm
+from srbuild.lab.rows.blocks import ISCSI
+from srbuild.lab.rows.filesystems import GFS2
+from srbuild.lab.rows.row import Row
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios.nfs import EXPORT, cluster_file, serve
+from srbuild.lab.server import Agent
 from srbuild.lab.steps import BOOT, LEAVE, STOP
 from srbuild.paths import data_dir
 
+ROW: Final = Row(GFS2, ISCSI)
+MOUNTED: Final = "/run/lab.root"  # by the job mount-root
 LIST: Final = "modules/container/local/hostfiles.list"
 
 SHARED = ("etc/hostname", "etc/machine-id", "etc/adjtime", "var/log/messages")
@@ -113,6 +120,35 @@ def five_nodes(lab: Lab) -> None:
     with lab.step("n5 is added to the cluster file and boots while the others run"):
         held[fifth.name] = lab.hold(fifth, grown, ("n1",))
         held[fifth.name][1].wait_ready(lab.left(BOOT))
+    _write_all(lab, held, paths)
+    _judge_all(lab, own_files(server.require("list-own", EXPORT)), paths, held)
+    read = {name: ("n1",) if name == fifth.name else () for name in held}
+    check_shared_root(lab, server, "check-export", read)
+
+
+def two_on_gfs2(lab: Lab) -> None:
+    """Two nodes share a root on GFS2, which is made and looked at where no node has it."""
+    paths = default_paths()
+    disk = Disk(lab.own_disk("root", lab.disk(ROW.fs.disk)), keep=True)
+    maker = lab.server(MAKER, disk, node=NodeSpec("maker", SERVER_MAC))
+    with lab.step(f"the root gets the {len(paths)} paths of the default list"):
+        maker.require("mount-root", "gfs2")
+        for path, kind in paths.items():
+            maker.require("make-path", MOUNTED, kind, path)
+        maker.require("unmount-root")
+        maker.call("poweroff", seconds=20)
+    server = lab.server(ISCSI.cluster, disk)
+    with lab.step("n1 and n2 boot on one root"):
+        held = {spec.name: lab.hold(spec, ROW.cluster(), BOTH[spec.name]) for spec in (N1, N2)}
+        for _, agent in held.values():
+            agent.wait_ready(lab.left(BOOT))
+    _write_all(lab, held, paths)
+    check_shared_root(lab, server, "check-gfs2", BOTH)
+    server.require("mount-root", "gfs2")
+    _judge_all(lab, own_files(server.require("list-own", MOUNTED)), paths, held)
+
+
+def _write_all(lab: Lab, held: Mapping[str, tuple[Vm, Agent]], paths: Mapping[str, str]) -> None:
     with lab.step("each writes all that is its own, and leaves"):
         for name, (_, agent) in held.items():
             said = agent.require("write-every", name, seconds=lab.left(60))
@@ -121,9 +157,6 @@ def five_nodes(lab: Lab) -> None:
         for _, agent in held.values():
             agent.require("leave", seconds=lab.left(60))
         lab.wait_power_off([vm for vm, _ in held.values()], 2 * LEAVE)
-    _judge_all(lab, own_files(server.require("list-own", EXPORT)), paths, held)
-    read = {name: ("n1",) if name == fifth.name else () for name in held}
-    check_shared_root(lab, server, "check-export", read)
 
 
 def _judge_all(
@@ -153,6 +186,9 @@ SCENARIOS = (
         "",
         ("lab-export", "nfs-server"),
         five_nodes,
+    ),
+    ROW.scenario(
+        "-hostfiles", "two nodes on one GFS2: the whole list is each one's own", two_on_gfs2
     ),
     _scenario("", "two nodes on one NFS root write each its own files", "shared-root"),
     _scenario("-tmpfs", "the same with what is state kept in memory", "tmpfs"),

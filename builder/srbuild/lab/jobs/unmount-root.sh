@@ -1,0 +1,3 @@
+# Unmount what mount-root has mounted.
+umount /run/lab.root
+sync
