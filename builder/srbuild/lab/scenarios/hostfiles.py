@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from srbuild.lab.cluster import BOTH, FIVE, N1, N2
-from srbuild.lab.lab import MAKER, SERVER_MAC, Lab, NodeSpec
+from srbuild.lab.lab import SERVER_MAC, Lab, NodeSpec
 from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Disk, Vm
 from srbuild.lab.rows.blocks import ISCSI
@@ -129,9 +129,10 @@ def five_nodes(lab: Lab) -> None:
 def two_on_gfs2(lab: Lab) -> None:
     """Two nodes share a root on GFS2, which is made and looked at where no node has it."""
     paths = default_paths()
-    disk = Disk(lab.own_disk("root", lab.disk(ROW.fs.disk)), keep=True)
-    maker = lab.server(MAKER, disk, node=NodeSpec("maker", SERVER_MAC))
+    disk = Disk(lab.own_disk("root", lab.disk(ROW.fs.disk, ISCSI.cluster)), keep=True)
+    maker = lab.server(ISCSI.cluster, disk, node=NodeSpec("maker", SERVER_MAC))
     with lab.step(f"the root gets the {len(paths)} paths of the default list"):
+        maker.require("release")
         maker.require("mount-root", "gfs2")
         for path, kind in paths.items():
             maker.require("make-path", MOUNTED, kind, path)
