@@ -259,6 +259,37 @@ def test_corosync_takes_every_policy_of_quorum(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("voters", [1, 2, 3])
+def test_spares_without_a_vote_are_not_counted(
+    plan: Make, sysroot: Path, tmp_path: Path, voters: int
+) -> None:
+    nodes = "".join(
+        f'[[node]]\nname = "n{n}"\nid = {n}\naddress = "127.0.0.{n}/8"\n'
+        + ("" if n <= voters else "[node.corosync]\nvotes = 0\n")
+        for n in range(1, voters + 3)
+    )
+    found = plan(f'name = "lab"\n[fence]\nmethod = "unsafe-none"\n{nodes}', modules=["dlm"])
+    rendered = text_of(found, "/etc/corosync/corosync.conf")
+    assert rendered.count("quorum_votes: 0") == 2
+    assert f"expected_votes: {voters}\n" in rendered
+    assert "two_node" not in rendered  # which is for two nodes in all
+    assert "wait_for_all: 0" in rendered
+    conf = tmp_path / "corosync.conf"
+    own = f"system {{\n    state_dir: {tmp_path}\n}}\n"
+    conf.write_text(own + rendered.replace("/var/log/corosync/corosync.log", f"{tmp_path}/log"))
+    done = corosync_test(sysroot, conf)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_cluster_without_any_vote_is_refused(plan: Make) -> None:
+    node = (
+        '[[node]]\nname = "n{0}"\nid = {0}\naddress = "127.0.0.{0}/8"\n[node.corosync]\nvotes = 0\n'
+    )
+    text = 'name = "lab"\n[fence]\nmethod = "unsafe-none"\n' + node.format(1) + node.format(2)
+    with pytest.raises(SrbuildError, match="no node has a vote"):
+        render_site(plan(text, modules=["dlm"]))
+
+
 def test_corosync_is_no_pushover(sysroot: Path, tmp_path: Path) -> None:
     conf = tmp_path / "corosync.conf"
     own = f"system {{\n    state_dir: {tmp_path}\n}}\n"
