@@ -28,7 +28,15 @@ core_pattern() {
     pattern=$(cat /proc/sys/kernel/core_pattern) && echo "$pattern" >/proc/sys/kernel/core_pattern
 }
 try core-pattern core_pattern
-try remount-sys sh -c 'mount -o remount,bind,rw /sys && mount -o remount,bind,ro /sys'
+# Its own mount it may make writable; that must be of no use.
+write_remounted() {
+    mount -o remount,bind,rw /sys || return
+    status=0
+    echo 0 >/sys/kernel/mm/ksm/run || status=1
+    mount -o remount,bind,ro /sys
+    return "$status"
+}
+try remount-sys write_remounted
 try devtmpfs sh -c "mount -t devtmpfs none $trial && umount $trial"
 try debugfs sh -c "mount -t debugfs none $trial && umount $trial"
 try remount-root sh -c 'mount -o remount,ro / && mount -o remount,rw /'
