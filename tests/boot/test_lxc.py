@@ -33,7 +33,10 @@ def test_debian_runs_in_its_container_on_nfs(boot: Boot) -> None:
 @pytest.mark.matrix
 def test_debian_on_gfs2_does_not_break_out(boot: Boot) -> None:
     found = cast("dict[str, str]", boot("lxc-gfs2-debian").proof["break-out"])
-    assert {name for name, how in found.items() if how == "allowed"} <= {"fresh-proc", "remount-sys"}
+    assert {name for name, how in found.items() if how == "allowed"} <= {
+        "fresh-proc",
+        "remount-sys",
+    }
     assert found["open-disk"] == found["mknod"] == found["modprobe"] == "refused"
 
 
