@@ -182,7 +182,7 @@ def _finish(prepared: Prepared, tools: Tools | None, head: HeadStart | None) -> 
     target = config.output
     Draft(target)  # refuses what no file can replace
     sidecar = sidecar_path(target)
-    _refuse_inputs(prepared)
+    refuse_inputs(prepared, target, sidecar)
     key = input_key(prepared)
     if all(is_current(path, prepared.facts, key) for path in (target, sidecar)):
         return Built(prepared, None, None, _saved(prepared.facts), key)
@@ -235,8 +235,8 @@ def _borrow(prepared: Prepared, cache: ContentCache) -> tuple[str, ...]:
     return borrow_segments(prepared.layers.segments, shared, cache, digests)
 
 
-def _refuse_inputs(prepared: Prepared) -> None:
-    """Raise UsageError when the image or its sidecar would replace a file that it is made from."""
+def refuse_inputs(prepared: Prepared, *targets: HostPath) -> None:
+    """Raise UsageError when one of `targets` would replace a file that the image is made from."""
     config = prepared.config
     files = (entry.content for entry in prepared.manifest.entries.values())
     sources = {(f.identity.dev, f.identity.ino) for f in files if isinstance(f, File)}
@@ -245,7 +245,7 @@ def _refuse_inputs(prepared: Prepared) -> None:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             sources.add((status.st_dev, status.st_ino))
-    for path in (config.output, sidecar_path(config.output)):
+    for path in targets:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             if (status.st_dev, status.st_ino) in sources:

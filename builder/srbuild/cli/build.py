@@ -110,14 +110,15 @@ _OPTIONS = (
 )
 
 
-def _build_options(command: Command) -> Command:
+def build_options(command: Command) -> Command:
+    """Give `command` the options that say what the image is to hold."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 @click.command()
-@_build_options
+@build_options
 @click.option("-o", "--output", metavar="FILE", help="The image.  [default: FS-BLK.img]")
 @click.option(
     "--uki",
@@ -169,7 +170,7 @@ def build(
 
 
 @click.command()
-@_build_options
+@build_options
 def check(**options: Any) -> None:
     """Do all of a build but the writing.
 
@@ -258,7 +259,7 @@ def _make(options: dict[str, Any], uki: Path | None, cmdline: str) -> tuple[dict
 
     asked = question(options)
     with recorded() as looks:
-        catalog, config = _load(options, looks.environ(os.environ))
+        catalog, config = load(options, looks.environ(os.environ))
         built = pipeline.build(config, catalog, options["part"])
     from srbuild.cli.documents import built_document  # with its imports, not before the head start
 
@@ -294,7 +295,7 @@ def _tell(document: dict[str, Any], seconds: float) -> None:
 def _check(options: dict[str, Any]) -> None:
     from srbuild import pipeline
 
-    catalog, config = _load(options, os.environ)
+    catalog, config = load(options, os.environ)
     prepared = pipeline.prepare(config, catalog, options["part"])
     prepared.facts.save()
     print_notes(prepared.manifest.notes, "the output of --json")
@@ -311,7 +312,7 @@ def _check(options: dict[str, Any]) -> None:
     click.echo(f"would build {config.output}: kernel {kernel}, boot modules {modules}")
 
 
-def _load(options: dict[str, Any], environ: Mapping[str, str]) -> tuple[Catalog, Config]:
+def load(options: dict[str, Any], environ: Mapping[str, str]) -> tuple[Catalog, Config]:
     """The catalog and the configuration that the command line, environment and files make."""
     from srbuild.config.cache import asked_caches
     from srbuild.config.load import load_config

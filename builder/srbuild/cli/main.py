@@ -29,6 +29,7 @@ VERBS = {
     "cluster": ("srbuild.cli.cluster", "cluster"),
     "import": ("srbuild.cli.importer", "import_"),
     "local": ("srbuild.cli.local", "local"),
+    "bootstrap": ("srbuild.cli.bootstrap", "bootstrap"),
     "csync2": ("srbuild.cli.csync2", "csync2"),
     "test": ("srbuild.cli.test", "test"),
 }

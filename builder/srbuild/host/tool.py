@@ -33,6 +33,7 @@ DEBIAN_PACKAGES = {
     "fsck.gfs2": "gfs2-utils",
     "mke2fs": "e2fsprogs",
     "mkfs.gfs2": "gfs2-utils",
+    "mksquashfs": "squashfs-tools",
     "modinfo": "kmod",
     "modprobe": "kmod",
     "openssl": "openssl",
