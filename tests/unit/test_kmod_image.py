@@ -93,6 +93,29 @@ def test_compressed_kmods_are_stored_unpacked(
     assert_is_depmods(image, base)
 
 
+# What scripts/sign-file.c of Linux appends: a signature, how long it is (struct module_signature),
+# and a marker that the kernel looks for at the very end of the file.
+SIGNED = bytes(range(256)) + b"\0\0\2\0\0\0\0\0" + b"\0\0\1\0" + b"~Module signature appended~\n"
+
+
+@pytest.mark.parametrize("suffix", ["", ".xz", ".zst", ".gz"])
+def test_a_kmods_signature_is_kept_to_the_last_byte(
+    root: Path, tmp_path: Path, suffix: str
+) -> None:
+    packers = {".xz": lzma.compress, ".zst": zstandard.compress, ".gz": gzip.compress}
+    signed = {}
+    for path in (root / "lib/modules").rglob("*.ko"):
+        path.write_bytes(path.read_bytes() + SIGNED)
+        signed[path.name] = path.read_bytes()
+    if suffix:
+        compress_all(root, suffix, packers[suffix])
+    image = tmp_path / "image"
+    install(root, close(root, "acme-nic"), image)
+    found = {path.name: path.read_bytes() for path in image.rglob("*.ko")}
+    assert len(found) > 1
+    assert found == {name: signed[name] for name in found}
+
+
 def modprobe(root: Path, version: str, wish: str) -> list[str]:
     """The files that modprobe would load, in its order, relative to the modules directory."""
     out = run("modprobe", "-d", str(root), "-S", version, "--show-depends", wish)
