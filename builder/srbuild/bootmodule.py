@@ -203,9 +203,10 @@ class FileWish:
 class Install:
     """What the module needs in the image, by the names that the sysroot has for it.
 
-    `plugins` and `files` are globs over the sysroot, in which `{libdir}` stands for each
-    library directory. `scripts` lie in the module's folder and are put beside those of [run],
-    for programs other than the spine to run.
+    `plugins` and `files` are globs over the sysroot, in which `{libdir}` stands for each library
+    directory; plugins found there are those for the machine that the image's programs are for.
+    `scripts` lie in the module's folder and are put beside those of [run], for programs other than
+    the spine to run.
     """
 
     binaries: tuple[str, ...] = ()

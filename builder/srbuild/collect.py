@@ -79,12 +79,9 @@ def collect_manifest(plan: Plan, sysroot: Sysroot, facts: FactStore) -> Manifest
         cpu=config.cpu.value if config.cpu else None,
     )
     for segment in SEGMENTS:
-        seeds = [
-            seed
-            for request in plan.requests
-            if getattr(request, "segment", None) == segment
-            for seed in draft.seeds(request)
-        ]
+        wanted = (r for r in plan.requests if getattr(r, "segment", None) == segment)
+        # One after the other: the first program tells what the image is for.
+        seeds = (seed for request in wanted for seed in draft.seeds(request, closer))
         draft.add_closure(closer.close(seeds), segment)
     if closer.cache_entries:
         machine = closer.machine
@@ -219,7 +216,7 @@ class _Draft:
 
     # --- files of the sysroot -----------------------------------------------------------------
 
-    def seeds(self, request: Request) -> list[Seed]:
+    def seeds(self, request: Request, closer: ElfCloser) -> list[Seed]:
         """The sysroot files that `request` names and that are to be closed over; others are put."""
         match request:
             case Binary(name=name, origin=origin):
@@ -230,7 +227,10 @@ class _Draft:
                 return self._seed(name, self._library(name), Reason("library", origin), where)
             case Plugin(pattern=pattern, origin=origin):
                 reason = Reason("plugin", origin)
-                return self._seed(pattern, self._glob(pattern), reason, "the sysroot")
+                found = self._glob(pattern)
+                if "{libdir}" in pattern and closer.machine:  # a biarch tree has both
+                    found = [path for path in found if closer.abi(path) in (None, closer.machine)]
+                return self._seed(pattern, found, reason, "the sysroot")
             case Copy(pattern=pattern, target=None, origin=origin, segment=segment):
                 return self._globbed(pattern, segment, Reason("file", origin))
             case Copy(pattern=pattern, target=target, origin=origin, segment=segment):

@@ -27,10 +27,8 @@ def guarded(machine: Machine) -> Iterator[Machine]:
     machine.write("proc/self/mountinfo", "21 1 0:2 / / rw - rootfs rootfs rw\n")
     machine.write("dev/console", "")
     machine.write("dev/watchdog", "")
-    machine.write(
-        "usr/bin/timeout", 'case $2 in tail) exec sleep 0.05 ;; esac\nexec timeout "$@"\n'
-    )
-    (machine.root / "usr/bin/timeout").chmod(0o755)
+    short = '#!/bin/sh\ncase $2 in tail) exec sleep 0.05 ;; esac\nexec timeout "$@"\n'
+    machine.write("usr/bin/timeout", short).chmod(0o755)
     machine.fake("sync")
     yield machine
     for path in (machine.root / "started").glob("*"):
@@ -48,10 +46,6 @@ def guard(machine: Machine, *words: str) -> None:
         "SR_HOME": str(machine.home),
         "SR_TIMEOUT": str(machine.root / "usr/bin/timeout"),
     }
-    text = "#!/bin/sh\n" + (machine.root / "usr/bin/timeout").read_text().removeprefix(
-        "#!/bin/sh\n"
-    )
-    (machine.root / "usr/bin/timeout").write_text(text)
     process = subprocess.Popen(
         [*machine.shell, GUARD, *words], env=env, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from srbuild.cli.local import local
+from srbuild.cli.main import cli
 from srbuild.errors import SrbuildError
 from srbuild.host import confined
 
@@ -37,8 +37,8 @@ def make_root(root: Path) -> Path:
 
 def call(root: Path, *words: str) -> str:
     """Run `srbuild local` in this process; what it says. Raises SrbuildError."""
-    argv = [words[0], "--root", str(root), *words[1:]]
-    done = CliRunner().invoke(local, argv)
+    argv = ["local", words[0], "--root", str(root), *words[1:]]
+    done = CliRunner().invoke(cli, argv)
     if isinstance(done.exception, SrbuildError):
         raise done.exception
     assert done.exit_code == 0, (done.output, done.exception)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from srbuild.errors import MissingInputError
 from srbuild.image import write_image
 from srbuild.layers import split_layers
 from srbuild.manifest import Dir, File, Inline, Manifest, Node, Symlink, chain
@@ -155,6 +157,30 @@ def test_libdir_is_every_library_directory(project: Project, tree: Tree) -> None
     project.module("block", "disk", text)
     manifest = project.collect(blk="disk")
     assert {f"/usr{tree.libdir}/disk/one.so", "/usr/lib64/disk/two.so"} <= set(manifest.entries)
+
+
+def small_lib(tree: Tree, path: str) -> None:
+    """A real library for 32 bits, which needs nothing."""
+    source = tree.root.with_name("small.s")
+    source.write_text(".globl f\nf: ret\n")
+    argv = ["gcc", "-m32", "-nostdlib", "-shared", "-o", tree.path(path), source]
+    subprocess.run(argv, check=True, timeout=60)
+
+
+def test_of_a_biarch_tree_plugins_come_for_the_programs_architecture(
+    project: Project, tree: Tree
+) -> None:
+    tree.program("/usr/bin/tool")
+    tree.lib("/usr/lib64/disk/one.so")
+    small_lib(tree, "/usr/lib/disk/one.so")
+    small_lib(tree, "/usr/lib/i386-linux-gnu/disk/one.so")
+    plugins = '[install]\nbinaries = ["tool"]\nplugins = ["{libdir}/disk/*.so"]\n'
+    project.module("block", "disk", plugins)
+    found = {path for path in project.collect(blk="disk").entries if path.endswith("/disk/one.so")}
+    assert found == {"/usr/lib64/disk/one.so"}
+    tree.path("/usr/lib64/disk/one.so").unlink()
+    with pytest.raises(MissingInputError, match=r"disk/\*\.so is not in the sysroot"):
+        project.collect(blk="disk")
 
 
 def test_a_file_can_go_to_another_place_by_a_glob_with_libdir(project: Project) -> None:

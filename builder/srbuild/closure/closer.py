@@ -149,6 +149,10 @@ class ElfCloser:
         """The ABI of the image's programs; None while none is known."""
         return self._machine
 
+    def abi(self, path: SysrootPath) -> Abi | None:
+        """The ABI of the ELF file that `path` leads to; None for anything else."""
+        return self._libraries.abi(path)
+
     @property
     def cache_entries(self) -> tuple[CacheEntry, ...]:
         """What /etc/ld.so.cache must name: the libraries found through ld.so.conf alone."""

@@ -76,6 +76,14 @@ class Libraries:
             self._infos[real] = self._read(real)
         return self._infos[real]
 
+    def abi(self, path: SysrootPath) -> Abi | None:
+        """The ABI of the ELF file that `path` leads to; None for anything else."""
+        found = self._sysroot.find(path)
+        with suppress(UnusableError):
+            if found and (info := self.info(found.path)):
+                return abi_of(info)
+        return None
+
     def _read(self, real: SysrootPath) -> ElfInfo | None:
         status = self._sysroot.lstat(real)
         if not stat.S_ISREG(status.st_mode):

@@ -36,7 +36,7 @@ class NodeDraft:
 
 @mutable
 class Draft:
-    """The cluster file; `tables` by their names in it, `chosen` modules by kind.
+    """The cluster file; `tables` by their names in it, `chosen` modules by kind, `asked` beside.
 
     `drbd` is the folder with DRBD's own configuration, empty when none is given.
     """
@@ -47,6 +47,7 @@ class Draft:
     name: str = ""
     tables: dict[str, Table] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     nodes: list[NodeDraft] = field(default_factory=list)
 
     def choose(self, kind: str, module: str) -> None:
@@ -54,9 +55,15 @@ class Draft:
         self.chosen[kind] = module
         self.tables.setdefault(kind, {})["type"] = module
 
+    def ask(self, module: str) -> None:
+        """Ask for `module` beside those that are chosen."""
+        self.tables.setdefault(module, {})
+        if module not in self.asked:
+            self.asked.append(module)
+
     def brings(self, module: str) -> bool:
-        """Whether an image with the chosen modules has the boot module `module`."""
-        chosen = ["core", *self.chosen.values()]
+        """Whether an image with the modules chosen and asked for has the boot module `module`."""
+        chosen = ["core", *self.chosen.values(), *self.asked]
         return any(one.name == module for one in self.catalog.resolve(chosen))
 
     def option(self, module: str, option: str) -> Option:
@@ -108,7 +115,7 @@ class Draft:
         """The modules with a table that an image has only when `--module` asks for them."""
         known = {*self.chosen, *self.chosen.values()}
         found = {*self.tables, *(name for node in self.nodes for name in node.tables)} - known
-        return sorted(name for name in found if not self.brings(name))
+        return sorted(name for name in found if name in self.asked or not self.brings(name))
 
     def text(self, heads: Sequence[str]) -> str:
         """The file, with `heads` as comments at its beginning."""

@@ -184,6 +184,13 @@ def _drbd(draft: Draft, root: Root) -> None:
     minor = re.fullmatch(r"/dev/drbd([0-9]+)", root.name)
     if minor:
         draft.set(root.element, "drbd", "minor", minor[1])
+    if root.fstype == "ocfs2":
+        draft.ask("ocfs2-pcmk")
+        why = (
+            "its heartbeat needs a disk that all see, so corosync takes its place: once, with all"
+            " nodes down, run tunefs.ocfs2 --update-cluster-stack"
+        )
+        draft.doc.lose(root.element, "O2CB on a mirror", why)
     if draft.drbd:
         draft.set(root.element, "drbd", "config", draft.drbd)
         return
@@ -210,7 +217,7 @@ def _volume(draft: Draft, root: Root, block: str) -> None:
         part = re.sub(r"\D", "", mapped["part"] or "")
         name = f"WWN={mapped['name']}" + (f"-part{part}" if part else "")
     elif mapped:
-        draft.tables.setdefault("multipath", {})
+        draft.ask("multipath")
         why = "a name that multipath.conf made up: set [block] device to the disk's WWN=…"
         doc.lose(root.element, root.name, why)
         return
@@ -245,7 +252,7 @@ def read_scsi(draft: Draft, info: Element) -> None:
         doc.lose_value(one, "name", "drivers are loaded for the hardware that is there")
         failover = doc.get(one, "failover").lower()
         if failover in {"mapper", "devicemapper", "rdac"}:
-            draft.tables.setdefault("multipath", {})
+            draft.ask("multipath")
         if failover == "rdac":
             why = "the kernel's own multipath takes the place of the vendor's driver"
             doc.lose(one, 'failover="rdac"', why)
