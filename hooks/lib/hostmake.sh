@@ -47,7 +47,8 @@ sr_host_base() {
         _base_pid=${_base_name#"$_base_boot".}
         case ${_base_pid%.cpio} in
             "$_base_name" | *[!0-9]* | '') ;;
-            *) [ ! -d "/proc/${_base_pid%.cpio}" ] || [ "${_base_pid%.cpio}" = "$$" ] || continue ;;
+            # Of a process that has ended and was not waited for yet there is no program any more.
+            *) [ ! -e "/proc/${_base_pid%.cpio}/exe" ] || [ "${_base_pid%.cpio}" = "$$" ] || continue ;;
         esac
         sr_run rm -rf "$_base_left"
     done

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def start(node: Node, text: str = PREPARE) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> None:
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill it with all of its session: timeout(1) gives what it runs a process group of its own."""
+    while alive := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                    if is_of(process.pid, pid)]:  # fmt: skip
+        for pid in alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def is_of(session: int, pid: int) -> bool:
+    """Whether the process `pid` is one of `session` and has not ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        state, _, _, sid, *_ = stat.rpartition(")")[2].split()
+        return int(sid) == session and state not in {"Z", "X"}
+    return False
 
 
 def check_whole(own: Path) -> None:
@@ -82,8 +102,7 @@ def test_killed_at_any_moment(node: Node) -> None:
     for _ in range(KILLS):
         process = start(node)
         time.sleep(chance.uniform(0, usual))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        kill(process)
         check_whole(node.own)
         if (node.own / "etc/machine-id").exists():
             seen.add((node.own / "etc/machine-id").read_text())
