@@ -27,7 +27,9 @@ say() {
     sr_log "$@" 2>&1 | tee -a "$SR_RUN/log" >>"$SR_DEV/console" &
 }
 
-limit() (
+# Asked for once, at the start: the root's own shutdown ends processes that it does not know, and a
+# limit whose reading is one of them would be none.
+read_limit() (
     [ ! -f "$SR_RUN/values" ] || sr_values_export core
     printf '%s\n' "${SR_CORE_SHUTDOWN_LIMIT:-120}"
 )
@@ -96,7 +98,7 @@ press() {
 
 # The kernel ends it, asking nobody: what it can still write is written first, for 5 seconds.
 over() {
-    say "the limit of $1 s is near: what is not written yet is given 5 s"
+    say "the limit of $limit s is near: what is not written yet is given 5 s"
     "$SR_TIMEOUT" -s KILL 5 sync 9>&- &
     nap 5
     if [ "$(cat "$state/verb" 2>/dev/null)" = poweroff ]; then
@@ -111,10 +113,9 @@ over() {
 
 # Count from $state/begun to the limit; come back when it was a false alarm.
 count() {
-    _count_limit=$(limit)
-    _count_press=$((_count_limit * 5 / 8))
+    _count_press=$((limit * 5 / 8))
     begun || return
-    say "the machine goes down, in $_count_limit s at the latest"
+    say "the machine goes down, in $limit s at the latest"
     while begun; do
         pet
         _count_gone=$(($(sr_uptime) - _begun_since))
@@ -123,8 +124,8 @@ count() {
             # From then on the bootstrap's shutdown has its own way with processes.
             [ -e "$state/own" ] || press 9>&- &
         fi
-        if [ "$_count_gone" -ge "$((_count_limit - 10))" ]; then
-            over "$_count_limit"
+        if [ "$_count_gone" -ge "$((limit - 10))" ]; then
+            over
             return
         fi
         nap 1
@@ -141,6 +142,7 @@ guarded() {
 }
 
 mkdir -p "$state"
+limit=$(read_limit)
 case ${1-} in
     begin)
         [ -f "$state/begun" ] || sr_uptime >"$state/begun"

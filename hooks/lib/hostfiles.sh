@@ -80,29 +80,30 @@ _sr_host_listed() {
 # what is not the root when a shutdown begins, and what writes then would write on the shared root.
 sr_hostfiles_keep() {
     _sr_host_listed || return 0
-    cut -f 3 "$SR_RUN/local/mounts" | while IFS= read -r _keep_target; do
-        _keep_unit=$(printf '%s' "$_keep_target" | _sr_host_unit)
+    cut -f 3 "$SR_RUN/local/mounts" | _sr_host_units | while IFS= read -r _keep_unit; do
         mkdir -p "$1/systemd/system/$_keep_unit.mount.d"
         printf '[Unit]\nDefaultDependencies=no\n' >"$1/systemd/system/$_keep_unit.mount.d/50-srbuild.conf"
     done
 }
 
-# A path in the form that systemd.unit(5) gives it in a unit's name.
-_sr_host_unit() {
+# Paths, one a line, in the form that systemd.unit(5) gives them in a unit's name.
+_sr_host_units() {
     od -A n -v -t x1 | LC_ALL=C awk '
         BEGIN { for (i = 32; i < 127; i++) character[sprintf("%02x", i)] = sprintf("%c", i) }
         {
             for (i = 1; i <= NF; i++) {
                 one = character[$i]
-                if (one == "/")
+                if ($i == "0a") {
+                    print name
+                    name = ""
+                } else if (one == "/")
                     name = name "-"
                 else if (one ~ /^[A-Za-z0-9:_.]$/ && !(one == "." && name == ""))
                     name = name one
                 else
                     name = name "\\x" $i
             }
-        }
-        END { print name }'
+        }'
 }
 
 # _sr_host_states PROCESS ROOT: print the entries, before each a 0 where PROCESS sees it in place

@@ -19,6 +19,13 @@ def test_debian_with_systemd_boots_from_gfs2_and_leaves_it_clean(
 
 
 @pytest.mark.matrix
+def test_debian_with_sysvinit_boots_from_gfs2_and_leaves_the_cluster(
+    boot: Callable[[str], Result],
+) -> None:
+    boot("gfs2-sysvinit")
+
+
+@pytest.mark.matrix
 @pytest.mark.parametrize("init", ["systemd", "sysvinit"])
 def test_debian_boots_from_nfs_and_ends_clean(boot: Callable[[str], Result], init: str) -> None:
     boot(f"nfs-{init}")

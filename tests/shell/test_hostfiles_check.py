@@ -162,7 +162,7 @@ def test_systemd_itself_leaves_a_kept_mount_alone(node: Node, kept: bool) -> Non
         # The targets stand below this node's view of the root.
         'sed -i "s|\\t\\([^\\t]*\\)$|\\t${SR_SYSROOT#/}/\\1|" "$SR_RUN/local/mounts"\n'
         "mount -t tmpfs none /run && mkdir -p /run/systemd/system\n"
-        'printf "%s.mount" "$(printf %s "${SR_SYSROOT#/}/var/log" | _sr_host_unit)" >/run/unit\n'
+        'printf "%s.mount" "$(echo "${SR_SYSROOT#/}/var/log" | _sr_host_units)" >/run/unit\n'
     )
     look = (
         f"{SETPRIV} --reuid 65534 --regid 65534 --clear-groups {SYSTEMD} --test --system "

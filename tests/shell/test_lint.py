@@ -40,11 +40,15 @@ def test_nothing_is_evaluated_and_no_finding_silenced(path: Path) -> None:
     assert not [line for line in code(path) if re.search(r"(^|[;&|]\s*|\s)eval\s", line)]
 
 
+# What a root's own init runs at the end goes on, come what may. By its shell.
+LAST_ACTS = {"none/halt.sh": "/bin/sh", "none/last.sh": "/run/initramfs/bin/busybox sh"}
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_a_script_stops_at_errors(path: Path) -> None:
-    lines = code(path)
-    assert path.read_text().startswith("#!/bin/sh\n# ")
-    assert "set -eu" in lines
+    shell = LAST_ACTS.get("/".join(path.parts[-2:]))
+    assert path.read_text().startswith(f"#!{shell or '/bin/sh'}\n# ")
+    assert ("set +eu" if shell else "set -eu") in code(path)
 
 
 SLEEP = re.compile(r"(^|[\s;&|({`!/])u?sleep([\s;&|)}`]|$)")

@@ -7,6 +7,8 @@ set -eu
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 
 units=$SR_ROOT/run/systemd/system
+# Not in /run, which Debian's sysvinit mounts anew with noexec.
+state=$SR_HOME/none
 
 # To know the targets of a shutdown by name makes systemd read them at boot, not when the storage may
 # be gone.
@@ -67,6 +69,23 @@ tell_sendsigs() {
     done >"$SR_ROOT/run/sendsigs.omit.d/srbuild"
 }
 
+# Have the bootstrap's shutdown follow on sysvinit's: see halt.sh. Both of its programs are copied, since
+# a bind would keep the root's file system in use.
+tell_sysvinit() {
+    halt=$(sr_resolve /sbin/halt) && init=$(sr_resolve /sbin/init) || return 0
+    case ${halt##*/}:${init##*/} in
+        halt:init) ;;
+        *) return 0 ;;
+    esac
+    mkdir -p "$state/real"
+    cp "$SR_SYSROOT$halt" "$state/real/halt"
+    cp "$SR_SYSROOT$init" "$state/real/telinit"
+    chmod 0755 "$state/real/halt" "$state/real/telinit"
+    ln -sf halt "$state/real/reboot"
+    ln -sf halt "$state/real/poweroff"
+    "$SR_TIMEOUT" 10 mount -o move "$SR_RUN/halt" "$SR_SYSROOT$halt"
+}
+
 if ! sr_alive "$SR_RUN/shutdown/guard"; then
     sr_survive sh "$SR_HOME/guard" watch
 fi
@@ -75,5 +94,7 @@ if sr_root_has_systemd; then
     read -r guard <"$SR_RUN/shutdown/guard"
     run="/proc/$guard/root/bin/busybox chroot /proc/$guard/root /bin/busybox sh"
     tell_systemd
+else
+    tell_sysvinit
 fi
 tell_sendsigs

@@ -12,7 +12,7 @@ set -eu
 wanted=$SR_NONE_INIT
 sr_newroot_check "$wanted"
 sr_hostfiles_apply "$SR_SYSROOT"
-sr_hostfiles_keep "$SR_ROOT/run"
+! sr_root_has_systemd || sr_hostfiles_keep "$SR_ROOT/run"
 printf '%s\n' "$wanted" >"$SR_RUN/handover.new"
 mv "$SR_RUN/handover.new" "$SR_RUN/handover"
 sr_log "$wanted will take over"

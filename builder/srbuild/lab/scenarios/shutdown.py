@@ -77,6 +77,7 @@ def healthy(lab: Lab, fs: str, root: str = "") -> None:
     node, agent, server = _hold(lab, fs, root)
     ending = _leave(lab, node, agent, "poweroff")
     lab.expect(ending is Ending.POWER_OFF, f"power off, but it {node.fate()}")
+    expect_own_end(lab, node)
     check_shared_root(lab, server, _check(fs), {"n1": ()})
 
 
@@ -134,6 +135,15 @@ def said_at_the_end(node: Vm) -> list[str]:
     return re.findall(r"\[ *[0-9.]+\] srbuild: (?:cleanup|guard): .*", console_text(node))
 
 
+def expect_own_end(lab: Lab, node: Vm) -> None:
+    """Check that the bootstrap's own shutdown was the last act, whatever init the root has."""
+    said = said_at_the_end(node)
+    lab.expect(
+        any("unmounting /oldroot: done" in line for line in said),
+        f"the root unmounted by the bootstrap, but at the end: {said}",
+    )
+
+
 def _scenario(name: str, summary: str, run: Callable[[Lab], None], fs: str) -> Scenario:
     if fs == "nfs":
         return Scenario(name, summary, "nfs", "", ("lab-export", "nfs-server"), run)
@@ -174,6 +184,12 @@ SCENARIOS = (
         "gfs2-systemd",
         "Debian with systemd boots from GFS2, powers off and leaves it clean",
         partial(healthy, fs="gfs2", root="systemd"),
+        "gfs2",
+    ),
+    _scenario(
+        "gfs2-sysvinit",
+        "Debian with sysvinit boots from GFS2, powers off and leaves the cluster",
+        partial(healthy, fs="gfs2", root="sysvinit"),
         "gfs2",
     ),
 )

@@ -11,6 +11,7 @@ from srbuild.lab.proof import check_shared_root
 from srbuild.lab.qemu import Ending
 from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios.nfs import cluster_file, serve
+from srbuild.lab.scenarios.shutdown import expect_own_end
 
 BOOT = 360  # seconds that a distribution may take to boot, on two slow cores
 END = 180  # seconds that it may take to end
@@ -28,6 +29,7 @@ def nfs(lab: Lab, root: str) -> None:
         with lab.step(f"n1 ends by {verb}"):
             agent.require("leave", verb, seconds=lab.left(60))
             lab.expect(node.wait_end(lab.left(END)) is ending, f"{verb}, but it {node.fate()}")
+            expect_own_end(lab, node)
     check_shared_root(lab, server, "check-export", {"n1": ()})
 
 
