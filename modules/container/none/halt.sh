@@ -44,5 +44,5 @@ find_bootstrap &&
     echo "$verb" >"$home/none/verb" &&
     mount -o bind "$home/modules/none/last.sh" "$init" &&
     "$home/none/real/telinit" u &&
-    "$bootstrap/bin/busybox" timeout 20 "$bootstrap/bin/busybox" tail -f /dev/null
+    timeout 20 tail -f /dev/null
 real "$@"
