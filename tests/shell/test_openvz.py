@@ -1,108 +1,28 @@
-"""The container by vzctl, whose double (lab/vzctl) refuses what the real one refuses."""
+"""The container by vzctl, from the handover to how it ended."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.shells import PROJECT, Machine
+from support.openvz import CONF, INIT, SCRIPT, Node, running, see_processes
+from support.shells import Machine
 
-CONF = (
-    'VE_ROOT="/vz/root/$VEID"\nVE_PRIVATE="/vz/private/$VEID"\nVE_LAYOUT="simfs"\n'
-    'LOCAL_UID="0"\nLOCAL_GID="0"\nHOSTNAME="n1"\nPHYSPAGES="0:512M"\nNAMESERVER="inherit"\n'
-)
-VZCTL = PROJECT / "builder/srbuild/lab/vzctl/usr/sbin/vzctl"
-KERNEL = PROJECT / "tests/support/vzkernel.sh"
-INIT = "#!/bin/sh\ntrap 'exit 0' USR2\nwhile :; do sleep 0.1; done\n"
 BOOT = "-1 [000] ..... 9.1: "
 CALL = "sys_reboot(magic1: fee1dead, magic2: 28121969, cmd: {}, arg: 0)"
 
 
-class Node:
-    """A machine with vzctl and a shared root; its private area is a link in place of a bind."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.home = machine.home / "modules/openvz"
-        shutil.copytree(PROJECT / "modules/container/openvz", self.home)
-        (machine.home / "modules/supervisor").mkdir(parents=True)
-        machine.fake(
-            "vzctl", f'VZ_ROOT="{machine.root}" VZ_KERNEL="{KERNEL}" exec sh "{VZCTL}" "$@"'
-        )
-        machine.fake("chroot", 'shift; exec "$@"', record=False)
-        machine.fake("nsenter", record=False)
-        traced = "sys/kernel/tracing/instances/srbuild/events/syscalls"
-        for folder in ("etc/vz/conf", "etc/vz/dists/scripts", "vz/private", "vz/lock",
-                       "sysroot/sbin", "sysroot/dev", "sysroot/proc", "sysroot/sys",
-                       "sysroot/run", "var/lib/vzctl/vepid", "sys/fs/cgroup",
-                       "sys/kernel/tracing/events/syscalls/sys_enter_reboot",
-                       f"{traced}/sys_enter_reboot",
-                       f"{traced}/sys_exit_reboot"):  # fmt: skip
-            (machine.root / folder).mkdir(parents=True, exist_ok=True)
-        (machine.root / "vz/private/101").symlink_to(machine.root / "sysroot")
-        init = machine.write("sysroot/sbin/init", INIT)
-        init.chmod(0o755)
-        machine.write("sysroot/bin/sh", "").chmod(0o755)
-        machine.write("etc/vz/vz.conf", "VE_ROOT=/vz/root/$VEID\n")
-        machine.write("etc/vz/dists/default", "")
-        machine.write("etc/resolv.conf", "nameserver 10.9.0.1\n")
-        machine.write("etc/srbuild/ct.conf", CONF)
-        machine.write("proc/mounts", f"tmpfs {machine.root}/sys/fs/cgroup tmpfs rw 0 0\n")
-        machine.write("proc/self/mountinfo", f"22 1 0:20 / {machine.root}/sysroot rw - gfs2 x rw\n")
-        machine.write("proc/cgroups", "#subsys_name hierarchy num_cgroups enabled\nmemory 0 1 1\n")
-        machine.write("usr/lib/srbuild/options", "")
-        machine.write("run/srbuild/values", "")
-
-    def run(self, script: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        given = {
-            "CTID": "101",
-            "PRIVATE": "",
-            "ROOT": "",
-            "GENERATION": "auto",
-            "START_SECONDS": "20",
-        }
-        options = {f"SR_OPENVZ_{name}": value for name, value in given.items()}
-        options |= {"SR_VE_IP_ADDRESS": "", "SR_VE_NETIF": "", "SR_MODULE": "openvz"}
-        return self.machine.run("-eu", str(self.home / script), *words, **(options | variables))
-
-    def verb(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run("runtime.sh", *words)
-
-    def begin(self) -> int:
-        """Hand over and start; the process id of the container's init."""
-        for found in (self.run("handover.sh"), self.verb("start")):
-            assert found.returncode == 0, found.stderr
-        return int((self.machine.run_dir / "openvz/init").read_text().split()[0])
-
-    def trace(self, *lines: str) -> None:
-        path = "sys/kernel/tracing/instances/srbuild/trace"
-        self.machine.write(path, "# tracer: nop\n" + "".join(f"{line}\n" for line in lines))
-
-
 @pytest.fixture
 def node(machine: Machine) -> Iterator[Node]:
-    made = Node(machine)
-    yield made
-    pid = machine.root / "var/lib/vzctl/vepid/101"
-    if pid.exists() and pid.read_text().isdigit() and int(pid.read_text()) > 1:
-        try:
-            os.kill(int(pid.read_text()), signal.SIGKILL)
-        except ProcessLookupError:
-            return
+    yield from running(machine)
 
 
 @pytest.fixture
 def alive(node: Node) -> Node:
-    """A node whose scripts see the real /proc, for the container's real process."""
-    script = node.home / "common.sh"
-    script.write_text(script.read_text().replace('cat "$SR_PROC/$1/stat"', 'cat "/proc/$1/stat"'))
-    return node
+    return see_processes(node)
 
 
 def test_handover_puts_the_configuration_in_place_and_asks_for_the_supervisor(node: Node) -> None:
@@ -112,9 +32,9 @@ def test_handover_puts_the_configuration_in_place_and_asks_for_the_supervisor(no
     assert (root / "run/srbuild/handover").read_text() == "supervise\n"
     conf = (root / "etc/vz/conf/101.conf").read_text()
     assert 'PHYSPAGES="512M:512M"' in conf  # upstream mode counts the barrier
-    for action in ("mount", "umount"):
-        assert os.access(root / f"etc/vz/conf/101.{action}", os.X_OK)
-    assert (root / "etc/vz/dists/scripts/srbuild-set_hostname.sh").exists()
+    assert 'NETDEV="srbuild"' in conf
+    assert os.access(root / SCRIPT, os.X_OK)
+    assert not (root / "etc/vz/conf/101.mount").exists()
     assert f"mount -o move {root}/vz/over {root}/" in node.machine.calls
 
 
@@ -182,21 +102,6 @@ def test_another_kernel_cannot_be_loaded_any_more(node: Node) -> None:
     assert lock.read_text() == "1\n"
 
 
-def test_the_kernels_settings_are_closed_once_it_runs(alive: Node) -> None:
-    alive.machine.fake("nsenter")
-    pid = alive.begin()
-    entered = [call for call in alive.machine.calls if call.startswith("nsenter ")]
-    assert [call.split(" sh ")[0] for call in entered] == [f"nsenter -t {pid} -m -p"]
-
-
-def test_what_could_not_be_closed_is_said(alive: Node) -> None:
-    alive.machine.fake("nsenter", "exit 1")
-    assert alive.run("handover.sh").returncode == 0
-    started = alive.verb("start")
-    assert started.returncode == 0
-    assert "it may change the node's" in started.stderr
-
-
 def test_settings_that_have_no_effect_are_said(node: Node) -> None:
     found = node.run("handover.sh", SR_VE_SWAPPAGES="1G", SR_VE_NUMPROC="100", SR_VE_CPUS="2")
     assert "has nothing for these settings of [ve]: swappages numproc" in found.stderr
@@ -206,6 +111,7 @@ def test_it_starts_tells_its_init_and_stops(alive: Node) -> None:
     pid = alive.begin()
     assert alive.verb("status").stdout == f"running {pid}\n"
     assert alive.verb("enter", "echo", "a  'b'").stdout == "a  'b'\n"
+    assert alive.verb("enter", "sh", "-c", "exit 7").returncode == 7
     stopped = alive.verb("stop", "20")
     assert stopped.returncode == 0, stopped.stderr
     assert alive.verb("status").stdout == "stopped\n"
@@ -256,26 +162,15 @@ def test_a_failing_mount_script_ends_the_start(node: Node) -> None:
     assert "own files could not be put in place" in node.machine.note("why")
 
 
-def test_the_node_s_own_files_come_onto_the_containers_root(alive: Node) -> None:
-    note = alive.machine.root / "applied"
-    alive.machine.write(
-        "usr/lib/srbuild/lib/hostfiles.sh", f'sr_hostfiles_apply() {{ echo "$1" >"{note}"; }}\n'
+@pytest.mark.parametrize("action", ["mount", "umount"])
+def test_on_an_openvz_kernel_the_nodes_own_files_are_on_ve_root(node: Node, action: str) -> None:
+    """And go before it: vzctl does not unmount a root that something is mounted in."""
+    library = (
+        'sr_hostfiles_apply() { echo "mount $1"; }\nsr_hostfiles_undo() { echo "umount $1"; }\n'
     )
-    alive.begin()
-    assert note.read_text() == "/vz/root/101\n"
-
-
-def test_the_node_s_own_files_go_before_the_containers_root(alive: Node) -> None:
-    """vzctl does not unmount a root that something is mounted in."""
-    note = alive.machine.root / "undone"
-    alive.machine.write(
-        "usr/lib/srbuild/lib/hostfiles.sh",
-        f'sr_hostfiles_apply() {{ :; }}\nsr_hostfiles_undo() {{ echo "$1" >"{note}"; }}\n',
-    )
-    alive.begin()
-    assert not note.exists()
-    assert alive.verb("stop", "20").returncode == 0
-    assert note.read_text() == "/vz/root/101\n"
+    node.machine.write("usr/lib/srbuild/lib/hostfiles.sh", library)
+    node.machine.write("run/srbuild/openvz/root", "/vz/root/101\n")
+    assert node.run(f"{action}.sh").stdout == f"{action} /vz/root/101\n"
 
 
 @pytest.mark.parametrize(

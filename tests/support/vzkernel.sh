@@ -19,9 +19,12 @@ take_off() {
     rm -f "$root/vz/lock/$ctid.mounted"
 }
 
-host_run() {
-    VEID=$ctid VE_CONFFILE=$conf "$1"
-}
+host_run() (
+    _run_script=$1
+    shift
+    [ "$#" -eq 0 ] || export "$@"
+    VEID=$ctid VE_CONFFILE=$conf "$_run_script"
+)
 
 seems_to_run() {
     alive
@@ -49,6 +52,14 @@ run_init() {
         return 1
     fi
     : >"$private/fastboot"
-    setsid "$private$init" -z </dev/null >/dev/null 2>&1 &
+    rm -f "$root/go"
+    mkfifo "$root/go"
+    # The process is there, and becomes the init when it is told to.
+    setsid sh -c 'read -r _ <"$1" && exec "$2" -z' sh "$root/go" "$private$init" </dev/null >/dev/null 2>&1 &
     printf '%s' "$!" >"$pidfile"
+    if add_devices; then
+        echo go >"$root/go"
+    else
+        kill -KILL "$(init_pid)"
+    fi
 }

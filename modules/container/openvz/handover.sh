@@ -27,18 +27,47 @@ check_private() {
     [ ! -e "$SR_SYSROOT/.owner" ] || sr_warn "/.owner names one node; vzctl is told to pass it over (--skipowner)"
 }
 
-# In upstream mode PHYSPAGES counts by its barrier, and a barrier of 0 is no limit at all.
-write_configuration() {
-    [ -s "$SR_ETC/ct.conf" ] || sr_fail "there is no configuration of this node's container" \
-        "build the site part from a cluster file"
-    mkdir -p "$SR_ROOT/etc/vz/conf" "$SR_ROOT/etc/vz/dists/scripts" "$SR_ROOT/var/log"
-    _conf=$SR_ROOT/etc/vz/conf/$ctid.conf
-    if [ "$(generation)" = upstream ]; then
-        sed -e 's/^PHYSPAGES="[^:"]*:\([^"]*\)"$/PHYSPAGES="\1:\1"/' \
-            -e 's/^PHYSPAGES="9223372036854775807:/PHYSPAGES="0:/' "$SR_ETC/ct.conf" >"$_conf"
-    else
-        cp "$SR_ETC/ct.conf" "$_conf"
+# What a mainline kernel's container has of its own is mounted in its own namespace (place.sh), where
+# nothing is seen but the shared root.
+check_sources() {
+    [ "$(generation)" = upstream ] && [ -s "$SR_RUN/local/mounts" ] || return 0
+    awk -F '\t' -v root="$SR_SYSROOT/" '($1 == "dir" || $1 == "file") && index($2, root) != 1 { exit 1 }' "$SR_RUN/local/mounts" ||
+        sr_fail "vzctl's container sees nothing on a mainline kernel but the shared root, and this node has files of its own elsewhere" \
+            "[local] state = \"shared-root\" and a root that is not read-only, or --container lxc"
+}
+
+# setting NAME: what CTID.conf is to have under the name.
+setting() {
+    sed -n "s/^$1=\"\(.*\)\"\$/\1/p" "$SR_ETC/ct.conf"
+}
+
+# On a mainline kernel PHYSPAGES counts by its barrier, and a barrier of 0 is no limit at all. What
+# vzctl would have the container's own shell do stands in files for place.sh.
+write_upstream() {
+    setting HOSTNAME >"$vz/hostname"
+    setting SEARCHDOMAIN >"$vz/searchdomain"
+    setting NAMESERVER >"$vz/nameserver"
+    if [ "$(cat "$vz/nameserver")" = inherit ]; then
+        sed -n 's/^nameserver[[:blank:]][[:blank:]]*//p' "$SR_ROOT/etc/resolv.conf" 2>/dev/null | tr '\n' ' ' >"$vz/nameserver"
     fi
+    sed -e 's/^PHYSPAGES="[^:"]*:\([^"]*\)"$/PHYSPAGES="\1:\1"/' \
+        -e 's/^PHYSPAGES="9223372036854775807:/PHYSPAGES="0:/' \
+        -e '/^HOSTNAME=/d; /^NAMESERVER=/d; /^SEARCHDOMAIN=/d; /^NETDEV=/d' "$SR_ETC/ct.conf"
+    printf 'NETDEV="srbuild%s"\n' "$(setting NETDEV | sed 's/^/ /')"
+}
+
+# vzctl's own script, where the image has it, is called for every other device.
+place_script() {
+    _scripts=$SR_ROOT/usr/libexec/vzctl/scripts
+    mkdir -p "$_scripts"
+    [ ! -e "$_scripts/vps-netns_dev_add" ] || [ -e "$_scripts/vps-netns_dev_add.vzctl" ] ||
+        mv "$_scripts/vps-netns_dev_add" "$_scripts/vps-netns_dev_add.vzctl"
+    cp "$here/place.sh" "$_scripts/vps-netns_dev_add"
+    chmod 0755 "$_scripts/vps-netns_dev_add"
+}
+
+# CTID.mount and CTID.umount, and what is run in the container in place of the distribution's scripts.
+place_actions() {
     for _action in mount umount; do
         cp "$here/$_action.sh" "$SR_ROOT/etc/vz/conf/$ctid.$_action"
         chmod 0755 "$SR_ROOT/etc/vz/conf/$ctid.$_action"
@@ -51,6 +80,21 @@ write_configuration() {
             cp "$here/dists/$_script.sh" "$SR_ROOT/$_dists/scripts/srbuild-$_script.sh"
         done
     done
+}
+
+write_configuration() {
+    [ -s "$SR_ETC/ct.conf" ] || sr_fail "there is no configuration of this node's container" \
+        "build the site part from a cluster file"
+    mkdir -p "$SR_ROOT/etc/vz/conf" "$SR_ROOT/etc/vz/dists/scripts" "$SR_ROOT/var/log"
+    _conf=$SR_ROOT/etc/vz/conf/$ctid.conf
+    if [ "$(generation)" = upstream ]; then
+        write_upstream >"$_conf"
+        place_script
+        echo '# Nothing is run in the container.' >"$SR_ROOT/etc/vz/dists/srbuild.conf"
+    else
+        cp "$SR_ETC/ct.conf" "$_conf"
+        place_actions
+    fi
     # Without the file vzctl ends with a segmentation fault (139) where NAMESERVER is inherit.
     [ -e "$SR_ROOT/etc/resolv.conf" ] || : >"$SR_ROOT/etc/resolv.conf"
 }
@@ -83,6 +127,7 @@ sr_newroot_check /sbin/init
 mkdir -p "$vz"
 choose_generation
 check_private
+check_sources
 load_kmods
 mount_cgroups
 prepare_network

@@ -12,15 +12,14 @@ set -eu
 here=${0%/*}
 # shellcheck source=modules/container/openvz/ending.sh
 . "$here/ending.sh"
-
-# shellcheck source=modules/container/openvz/close.sh
-. "$here/close.sh"
+# shellcheck source=modules/container/openvz/confined.sh
+. "$here/confined.sh"
 
 # --- start and wait -------------------------------------------------------------------------------
 
 start() {
     ! is_running || sr_fail "the container runs already (its init is process $init)"
-    rm -f "$vz/init" "$vz/event" "$vepid"
+    rm -f "$vz/init" "$vz/event" "$vz/placed" "$vepid"
     [ ! -e "$tracing/trace" ] || : >"$tracing/trace"
     _start_status=0
     _start_more=
@@ -38,7 +37,17 @@ start() {
         vzctl_do 30 umount "$ctid" >/dev/null 2>&1 || :
         sr_fail "vzctl start said that all is well, but the container does not run: $(said)" "srctl logs"
     }
-    [ "$(generation)" != upstream ] || close_kernel
+    [ "$(generation)" != upstream ] || check_placed
+}
+
+# check_placed: was place.sh run before that init was let go? Without it the nodes would write over
+# each other's files.
+check_placed() {
+    read -r _placed_init _ <"$vz/init"
+    [ "$(cat "$vz/placed" 2>/dev/null)" != "$_placed_init" ] || return 0
+    vzctl_do 30 stop "$ctid" --fast >/dev/null 2>&1 || kill -KILL "$_placed_init"
+    sr_fail "vzctl started the container without this node's own files: it did not run vps-netns_dev_add" \
+        "srbuild knows 4.11 to do so; does it look for its scripts in /usr/libexec/vzctl/scripts?"
 }
 
 # What vzctl said last, as a reason.
@@ -59,7 +68,7 @@ meaning() {
         43) echo "there is no private area at $private" ;;
         47) echo "there is no init in it, or its owner is another" ;;
         50) echo "the private area could not be mounted" ;;
-        79) echo "the node's own files could not be put in place ($ctid.mount)" ;;
+        79) echo "the node's own files could not be put in place, or the kernel not be closed to the container" ;;
         99) echo "the layout is ploop" ;;
         105) echo "the container is disabled" ;;
         107) echo "there is no /etc/vz/dists/default" ;;
@@ -95,7 +104,13 @@ wait_for_end() {
 stop() {
     sr_check_seconds "${1-}" || sr_fail "stop needs a number of seconds"
     if is_running; then
-        vzctl_do "$1" stop "$ctid" </dev/null >"$vz/out" 2>&1 || sr_warn "vzctl stop: status $?"
+        if [ "$(generation)" = upstream ]; then
+            # As vzctl does, but for the capabilities.
+            confined halt </dev/null >"$vz/out" 2>&1 || sr_warn "halt in the container: status $?"
+            sr_wait_for "$1" "the end of the container" is_gone 2>/dev/null || :
+        else
+            vzctl_do "$1" stop "$ctid" </dev/null >"$vz/out" 2>&1 || sr_warn "vzctl stop: status $?"
+        fi
         is_running || return 0
         sr_warn "the container is ended by force"
         vzctl_do 20 stop "$ctid" --fast </dev/null >"$vz/out" 2>&1 || sr_warn "vzctl stop --fast: status $?"
@@ -136,6 +151,10 @@ enter() {
     need_running
     if [ "$#" -eq 0 ]; then
         vzctl_do 0 enter "$ctid"
+        return
+    fi
+    if [ "$(generation)" = upstream ]; then
+        confined "$@"
         return
     fi
     _enter_line=

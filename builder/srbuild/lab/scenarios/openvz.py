@@ -28,8 +28,9 @@ ALWAYS = {
     "see-bootstrap", "bootstraps-secrets", "card-of-the-root",
 }  # fmt: skip
 # What the shared root holds afterwards of all that vzctl writes: the mount point of a node's own
-# file, that file, and not one byte of either.
-WRITTEN = ("written fastboot 0", "written .srbuild/nodes/n1/fastboot 0")
+# file, empty, and that file, with what the container wrote to it.
+MARK = f"{N1.name} wrote\n"
+WRITTEN = ("written fastboot 0", f"written .srbuild/nodes/n1/fastboot {len(MARK)}")
 
 
 def in_openvz(cluster: str, ve: str = "") -> str:
@@ -50,6 +51,9 @@ def boot(lab: Lab, ve: str) -> tuple[HostPath, Vm, Agent]:
         lab.expect(RUNS in said, f"{RUNS!r}, but: {said}")
         again = agent.require("vzctl", "start", seconds=lab.left(60))
         lab.expect("status 32" in again, f"the status 32, but: {again}")
+    with lab.step("the container writes to a file that is n1's own"):
+        name = agent.require("in-ct", "mark-own", N1.name, seconds=lab.left(60))
+        lab.expect(name == (f"name {N1.name}",), f"the node's name, but: {name}")
     return path, node, agent
 
 
@@ -63,7 +67,7 @@ def power_off(lab: Lab, path: HostPath, node: Vm, agent: Agent) -> None:
     lines = server.require("check-openvz", seconds=lab.left(60))
     written = [line for line in lines if line.startswith("written ")]
     lab.proof["written"] = written
-    lab.expect(set(written) <= set(WRITTEN), f"nothing but {WRITTEN}, but: {written}")
+    lab.expect(set(written) == set(WRITTEN), f"nothing but {WRITTEN}, but: {written}")
 
 
 def break_out(lab: Lab, agent: Agent) -> dict[str, str]:

@@ -2,6 +2,8 @@
 # What the double of vzctl does with the kernel: mounts, control groups, and the container's own
 # processes. To be run by busybox' shell, which finds its applets without a PATH, as root; and a
 # /usr/bin/setpriv that knows bounding sets is needed (util-linux).
+# How the container's root is made, what waits for what, and with which capabilities things are run
+# there was not recorded: for that the source of 4.11 was read.
 : "${ctid=}" "${conf=}" "${lock=}" "${pidfile=}" "${private=}" "${ve_root=}" "${dist=}" "${init=}" # vzctl's
 groups=/sys/fs/cgroup
 PATHS=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -24,10 +26,13 @@ take_off() {
     umount "$ve_root" 2>/dev/null
 }
 
-# host_run SCRIPT: with the environment that it has of the real one.
-host_run() {
-    (cd / && exec env -i HOME=/ PATH="$PATHS" TERM=linux VEID="$ctid" VE_CONFFILE="$conf" "$1")
-}
+# host_run SCRIPT [NAME=VALUE…]: with the environment that it has of the real one.
+host_run() (
+    _run_script=$1
+    shift
+    [ "$#" -gt 0 ] || set -- VE_CONFFILE="$conf"
+    cd / && exec env -i HOME=/ PATH="$PATHS" TERM=linux VEID="$ctid" "$@" "$_run_script"
+)
 
 # --- control groups -------------------------------------------------------------------------------
 
@@ -88,12 +93,16 @@ make_groups() {
 
 # --- inside ---------------------------------------------------------------------------------------
 
-# bounded COMMAND…: in the container's groups, with its capabilities. The one that makes the mounts is
-# inheritable until the last exec, should CAPABILITY take it away.
-bounded() (
+join_groups() {
     for _group in $(groups_of); do
         echo 0 >"$_group/cgroup.procs"
     done
+}
+
+# bounded COMMAND…: in the container's groups, with its capabilities. The one that makes the mounts is
+# inheritable until the last exec, should CAPABILITY take it away.
+bounded() (
+    join_groups
     _off=$(setting CAPABILITY | tr '[:upper:]' '[:lower:]')
     _bounds=-all
     for _name in $CAPABILITIES; do
@@ -105,20 +114,27 @@ bounded() (
     exec /usr/bin/setpriv --inh-caps=+sys_admin /usr/bin/setpriv --bounding-set="$_bounds" /bin/busybox "$@"
 )
 
-# ct_run COMMAND…: in the container, whose root need not have what takes it there.
-ct_run() {
-    bounded env -i HOME=/ TERM="${TERM:-linux}" PATH="$PATHS" \
-        nsenter -t "$(init_pid)" -m -u -i -n -p -r setpriv --inh-caps=-sys_admin "$@"
-}
+# ct_run COMMAND…: in the container, whose root need not have what takes it there, with all of the
+# node's capabilities.
+ct_run() (
+    join_groups
+    exec /bin/busybox env -i HOME=/ TERM="${TERM:-linux}" PATH="$PATHS" \
+        nsenter -t "$(init_pid)" -m -u -i -n -p -r "$@"
+)
 
 ask_to_halt() {
     ct_run /bin/sh -c 'exec halt' </dev/null
 }
 
 # `vzctl .inside CTID INIT`: the first process of the container, before it is its init. The text of
-# what fails is the real one's; of the old root nothing is left but the shell that runs this.
+# what fails is the real one's; of the old root nothing is left but the shell that runs this, and of
+# what is mounted below VE_ROOT nothing at all: the bind over itself is of one mount.
 inside() {
     exec 5<>/dev/null
+    mount -o bind "$ve_root" "$ve_root" || {
+        echo "Can't bind-mount root $ve_root"
+        exit 1
+    }
     cd "$ve_root" || exit 1
     _old=$(mktemp -d vzctl-old-root.XXXXXX 2>/dev/null) || {
         echo "Can't mkdtemp vzctl-old-root.XXXXXX: Read-only file system"
@@ -167,8 +183,12 @@ run_init() {
     done <"$groups/devices/vz-$ctid/cgroup.procs"
     mkdir -p /run/netns
     ln -sfn "/proc/$(init_pid)/ns/net" "/run/netns/$ctid"
-    set_up
-    echo go >&4
+    if add_devices; then
+        set_up
+        echo go >&4
+    else
+        kill -KILL "$(init_pid)"
+    fi
     exec 3>&- 4>&-
 }
 
@@ -176,8 +196,12 @@ run_init() {
 set_up() {
     _servers=$(setting NAMESERVER)
     [ "$_servers" != inherit ] || _servers=$(sed -n 's/^nameserver *//p' /etc/resolv.conf | tr '\n' ' ')
-    for _what in SET_HOSTNAME SET_DNS; do
+    _asked=
+    [ -z "$(setting HOSTNAME)" ] || _asked=SET_HOSTNAME
+    [ -z "$_servers$(setting SEARCHDOMAIN)" ] || _asked="$_asked SET_DNS"
+    for _what in $_asked; do
         _script=$(sed -n "s/^$_what=//p" "$dist")
+        [ -n "$_script" ] || continue
         {
             printf 'HOSTNM=%s\nNAMESERVER="%s"\nSEARCHDOMAIN="%s"\n' \
                 "$(setting HOSTNAME)" "$_servers" "$(setting SEARCHDOMAIN)"
