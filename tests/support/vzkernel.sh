@@ -22,8 +22,7 @@ take_off() {
 host_run() (
     _run_script=$1
     shift
-    [ "$#" -eq 0 ] || export "$@"
-    VEID=$ctid VE_CONFFILE=$conf "$_run_script"
+    env VEID="$ctid" VE_CONFFILE="$conf" "$@" "$_run_script"
 )
 
 seems_to_run() {
@@ -55,7 +54,10 @@ run_init() {
     rm -f "$root/go"
     mkfifo "$root/go"
     # The process is there, and becomes the init when it is told to.
-    setsid sh -c 'read -r _ <"$1" && exec "$2" -z' sh "$root/go" "$private$init" </dev/null >/dev/null 2>&1 &
+    cat >"$root/becoming" <<'END'
+read -r _ <"$1" && exec "$2" -z
+END
+    setsid sh "$root/becoming" "$root/go" "$private$init" </dev/null >/dev/null 2>&1 &
     printf '%s' "$!" >"$pidfile"
     if add_devices; then
         echo go >"$root/go"
