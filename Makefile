@@ -21,7 +21,7 @@ LINT_PACKAGES = busybox-static dash shellcheck
 TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio csync2 e2fsprogs gcc gfs2-utils iproute2 \
 	gzip ipmitool libarchive-tools libc6-dev lz4 musl-dev musl-tools openipmi openssl \
 	procps python3 qemu-system-x86 squashfs-tools util-linux xz-utils zstd
-MATRIX_PACKAGES = $(TEST_PACKAGES) qemu-system-arm
+MATRIX_PACKAGES = $(TEST_PACKAGES) ovmf qemu-system-arm
 BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio util-linux zstd
 
 # The first Python that is new enough and can make a virtual environment; empty when there is none.

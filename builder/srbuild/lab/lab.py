@@ -91,7 +91,8 @@ class NodeSpec:
     """A node of the lab's cluster: its name, and the MAC address of its card on the LAN.
 
     `more` are further cards, each a MAC address and the name of the link that it is on;
-    `memory` in MiB; `devices` are further arguments of QEMU's.
+    `memory` in MiB; `devices` are further arguments of QEMU's, and `loader` has the last word
+    on how the machine is started.
     """
 
     name: str
@@ -99,6 +100,7 @@ class NodeSpec:
     more: tuple[tuple[str, str], ...] = ()
     memory: int = MEMORY
     devices: tuple[str, ...] = ()
+    loader: Callable[[Machine], Machine] = lambda machine: machine
 
     @property
     def cards(self) -> tuple[tuple[str, str], ...]:
@@ -350,7 +352,7 @@ class Lab:
             self._desk is not None and node is not SERVER,
             node.devices,
         )
-        vm = self._stack.enter_context(Vm(machine, self.inputs.folder, self._work))
+        vm = self._stack.enter_context(Vm(node.loader(machine), self.inputs.folder, self._work))
         if machine.fence and self._desk:
             self._desk.add(vm)
         self.logs[name] = str(vm.serial)

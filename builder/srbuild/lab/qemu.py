@@ -66,7 +66,8 @@ class Machine:
 
     `memory` in MiB; `accel` is QEMU's accelerator, `tcg` or `kvm`; `arch` a key of BOARDS.
     With `fence` it has the port on which its fence agent speaks with the host (lab/fencing.py);
-    `devices` are further arguments of QEMU's.
+    `devices` are further arguments of QEMU's. One that is not `direct` finds its kernel, initrd
+    and command line there, not given by QEMU (lab/firmware.py).
     """
 
     name: str
@@ -80,6 +81,7 @@ class Machine:
     arch: str = "x86_64"
     fence: bool = False
     devices: tuple[str, ...] = ()
+    direct: bool = True
 
     @property
     def qemu(self) -> str:
@@ -130,17 +132,18 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
     board, _, second_port = BOARDS[machine.arch]
     args = [machine.qemu, "-accel", machine.accel, *board, "-m", str(machine.memory)]
     args += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
-    args += ["-name", _plain(machine.name)]
-    args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
-    args += ["-append", machine.cmdline]
-    args += ["-chardev", f"file,id=serial,path={_plain(serial)}", "-serial", "chardev:serial"]
-    args += ["-chardev", f"socket,id=control,path={_plain(control)},server=on,wait=off"]
+    args += ["-name", plain(machine.name)]
+    if machine.direct:
+        args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
+        args += ["-append", machine.cmdline]
+    args += ["-chardev", f"file,id=serial,path={plain(serial)}", "-serial", "chardev:serial"]
+    args += ["-chardev", f"socket,id=control,path={plain(control)},server=on,wait=off"]
     args += second_port
-    args += ["-qmp", f"unix:{_plain(qmp_path(control))},server=on,wait=off"]
+    args += ["-qmp", f"unix:{plain(qmp_path(control))},server=on,wait=off"]
     if machine.fence:
         args += [
             "-chardev",
-            f"socket,id=fence,path={_plain(fence_path(control))},server=on,wait=off",
+            f"socket,id=fence,path={plain(fence_path(control))},server=on,wait=off",
         ]
         args += ["-device", "virtio-serial-pci"]
         args += ["-device", "virtserialport,chardev=fence,name=fence"]
@@ -156,12 +159,12 @@ def command(machine: Machine, serial: HostPath, control: HostPath) -> tuple[str,
 
 
 def _disk_words(index: int, disk: Disk) -> list[str]:
-    drive = f"file={_plain(disk.path)},format=raw,id=disk{index}"
+    drive = f"file={plain(disk.path)},format=raw,id=disk{index}"
     drive += f",snapshot={'off' if disk.keep else 'on'}"
     if not disk.serial:
         return ["-drive", f"{drive},if=virtio"]
     # Machines that share a disk lock nothing: the nodes' own lock manager is what is tested.
-    device = f"scsi-hd,bus=scsi.0,drive=disk{index},serial={_plain(disk.serial)},share-rw=on"
+    device = f"scsi-hd,bus=scsi.0,drive=disk{index},serial={plain(disk.serial)},share-rw=on"
     if disk.wwn:
         device += f",wwn={disk.wwn:#x}"
     return ["-drive", f"{drive},if=none,file.locking=off", "-device", device]
@@ -169,7 +172,7 @@ def _disk_words(index: int, disk: Disk) -> list[str]:
 
 def unix_words(path: HostPath, *, server: bool) -> str:
     """What follows `stream` in a `-netdev` over the unix socket `path`."""
-    return f"server={'on' if server else 'off'},addr.type=unix,addr.path={_plain(path)}"
+    return f"server={'on' if server else 'off'},addr.type=unix,addr.path={plain(path)}"
 
 
 def qmp_path(control: HostPath) -> HostPath:
@@ -182,7 +185,7 @@ def fence_path(control: HostPath) -> HostPath:
     return control.with_suffix(".fence")
 
 
-def _plain(value: HostPath | str) -> str:
+def plain(value: HostPath | str) -> str:
     """`value` as part of a QEMU option, where a comma stands for itself when doubled."""
     return str(value).replace(",", ",,")
 
