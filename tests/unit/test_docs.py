@@ -32,6 +32,7 @@ from srbuild.config.cluster import load_cluster
 from srbuild.lab.scenario import find_scenario
 from srbuild.pipeline import find_modules
 from srbuild.spine import load_spine
+from support.efi import efi_tools
 from support.pages import host_files_page, options_page
 from support.ukify import make_ukify
 
@@ -199,14 +200,16 @@ def run_commands(script: str, page: Path, sysroot: Path, tmp_path: Path) -> None
 def test_boot_commands_work(example: Example, sysroot: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build/sysroot").symlink_to(sysroot)
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "XDG_CACHE_HOME": str(PROJECT / "build/cache"),  # the lab's disks are used again
-    }
     # The image of the first command's scenario, which is that of all.
     first = example.commands[0]
     scenario = find_scenario(first[first.index("--scenario") + 1])
+    needs_ukify = scenario.name.endswith("-uefi")
+    path = efi_tools(PROJECT, tmp_path / "bin").path if needs_ukify else os.environ["PATH"]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
+        "XDG_CACHE_HOME": str(PROJECT / "build/cache"),  # the lab's disks are used again
+    }
     block = f" --blk {scenario.blk}" if scenario.blk else ""
     image = first[first.index("test") + 1]
     block += "".join(f" --module {name}" for name in scenario.modules)
