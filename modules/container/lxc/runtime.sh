@@ -1,15 +1,12 @@
 #!/bin/sh
-# runtime.sh VERB: what the supervisor, srctl and the shutdown have done with the container.
-#   start          returns when its init runs
-#   wait           until it has ended; prints how: reboot, halt or crash WHY…
-#   status         prints `running PID` or `stopped`
-#   stop SECONDS   asks it to shut down, kills what is left after SECONDS
-#   console, enter [COMMAND…]
-#   clean          removes what is left of one that ended
+# runtime.sh VERB: what the supervisor, srctl and the shutdown have done with the container,
+# as hooks/lib/runtime.sh has them.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 here=${0%/*}
+# shellcheck source=hooks/lib/runtime.sh
+. "$SR_LIB/runtime.sh"
 # shellcheck source=modules/container/lxc/ending.sh
 . "$here/ending.sh"
 # shellcheck source=hooks/lib/hostfiles.sh
@@ -129,26 +126,14 @@ end_monitor() {
 
 # --- the rest -------------------------------------------------------------------------------------
 
-need_running() {
-    is_running || sr_fail "the container does not run"
-}
-
-status() {
-    if is_running; then
-        echo "running $init"
-    else
-        echo stopped
-    fi
-}
-
 console() {
-    need_running
+    sr_need_running
     echo "srctl: this is the container's console; Ctrl-a q leaves it" >&2
     exec lxc-console -n "$ct" -P "$lxc" -t 0 -e ^a
 }
 
 enter() {
-    need_running
+    sr_need_running
     [ "$#" -gt 0 ] || set -- /bin/sh -l
     exec lxc-attach -n "$ct" -P "$lxc" --clear-env -v "TERM=${TERM:-linux}" -v HOME=/root \
         -v PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -- "$@" 2>"$lxc/attach"
@@ -159,21 +144,13 @@ clean() {
     for _clean_group in "$SR_SYS"/fs/cgroup/lxc.*"$ct" "$SR_SYS"/fs/cgroup/*/lxc.*"$ct"; do
         [ -d "$_clean_group" ] || continue
         [ ! -e "$_clean_group/cgroup.kill" ] || echo 1 >"$_clean_group/cgroup.kill" || :
-        sr_wait_for 10 "the control group ${_clean_group##*/} to be empty" remove_group "$_clean_group"
+        sr_wait_for 10 "the control group ${_clean_group##*/} to be empty" sr_remove_group "$_clean_group"
     done
     remove_card
     rm -f "$lxc/alive" "$lxc/pid" "$lxc/init"
 }
 
-remove_group() {
-    find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || :
-    [ ! -d "$1" ]
-}
-
-verb=${1-}
-[ "$#" -eq 0 ] || shift
-case $verb in
-    wait) wait_for_end ;;
-    start | guard | status | stop | console | enter | clean) "$verb" "$@" ;;
-    *) sr_fail "runtime.sh knows no verb '$verb'" ;;
+case ${1-} in
+    guard) guard ;;
+    *) sr_runtime "$@" ;;
 esac

@@ -1,15 +1,12 @@
 #!/bin/sh
-# runtime.sh VERB: what the supervisor, srctl and the shutdown have done with the container.
-#   start          returns when its init runs
-#   wait           until it has ended; prints how: reboot, halt or crash WHY…
-#   status         prints `running PID` or `stopped`
-#   stop SECONDS   asks it to shut down, kills what is left after SECONDS
-#   console, enter [COMMAND…]
-#   clean          removes what is left of one that ended
+# runtime.sh VERB: what the supervisor, srctl and the shutdown have done with the container,
+# as hooks/lib/runtime.sh has them.
 set -eu
 # shellcheck source=hooks/lib/base.sh
 . "${SR_HOME:=/usr/lib/srbuild}/lib/base.sh"
 here=${0%/*}
+# shellcheck source=hooks/lib/runtime.sh
+. "$SR_LIB/runtime.sh"
 # shellcheck source=modules/container/openvz/ending.sh
 . "$here/ending.sh"
 # shellcheck source=modules/container/openvz/confined.sh
@@ -123,20 +120,8 @@ stop() {
 
 # --- the rest -------------------------------------------------------------------------------------
 
-need_running() {
-    is_running || sr_fail "the container does not run"
-}
-
-status() {
-    if is_running; then
-        echo "running $init"
-    else
-        echo stopped
-    fi
-}
-
 console() {
-    need_running
+    sr_need_running
     [ "$(generation)" != upstream ] || sr_fail "vzctl has no console on a mainline kernel" "use srctl enter"
     vzctl_do 0 console "$ctid"
 }
@@ -148,7 +133,7 @@ quoted() {
 
 # exec2 hands its words to a shell, joined by blanks: each is quoted for that.
 enter() {
-    need_running
+    sr_need_running
     if [ "$#" -eq 0 ]; then
         vzctl_do 0 enter "$ctid"
         return
@@ -176,19 +161,8 @@ clean() {
     rm -f "$vz/init" "$vepid" "$SR_ROOT/run/netns/$ctid"
     for _clean_group in "$SR_SYS"/fs/cgroup/*/"vz-$ctid"; do
         [ -d "$_clean_group" ] || continue
-        sr_wait_for 10 "the control group $_clean_group to be empty" remove_group "$_clean_group"
+        sr_wait_for 10 "the control group $_clean_group to be empty" sr_remove_group "$_clean_group"
     done
 }
 
-remove_group() {
-    find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || :
-    [ ! -d "$1" ]
-}
-
-verb=${1-}
-[ "$#" -eq 0 ] || shift
-case $verb in
-    wait) wait_for_end ;;
-    start | status | stop | console | enter | clean) "$verb" "$@" ;;
-    *) sr_fail "runtime.sh knows no verb '$verb'" ;;
-esac
+sr_runtime "$@"
