@@ -26,3 +26,7 @@ def test_firmware_and_card_that_name_two_nodes(boot: Boot) -> None:
 
 def test_a_moved_card(boot: Boot) -> None:
     boot("identity-moved-card")
+
+
+def test_a_spare_that_two_machines_are_told_to_be(boot: Boot) -> None:
+    boot("identity-spare-twice")

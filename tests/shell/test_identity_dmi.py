@@ -181,6 +181,13 @@ def test_a_spare_is_taken_by_parameter_but_by_no_known_machine(cluster: Machine)
     (cluster.root / "sys/class/net/eth0/address").write_text("52:54:00:00:00:98\n")
     assert identify(cluster, SR_CORE_NODE="spare1").returncode == 0
     assert cluster.state("NODE_MACS") == "-"
+    assert cluster.state("NODE_UNPROVEN") == "1"
+
+
+def test_a_node_that_its_card_tells_needs_no_proof_on_the_network(cluster: Machine) -> None:
+    cluster.card("eth0", "52:54:00:00:00:02")
+    assert identify(cluster, SR_CORE_NODE="n2").returncode == 0
+    assert cluster.state("NODE_UNPROVEN") is None
 
 
 def test_a_stranger_sees_what_it_is_and_who_is_known(cluster: Machine) -> None:

@@ -129,6 +129,41 @@ def test_an_address_that_another_machine_has_stops_the_boot(machine: Machine) ->
     assert "another machine has the IPv6 address" in machine.note("why")
 
 
+@pytest.mark.parametrize("by", ["parameter", ""])
+def test_a_node_by_parameter_alone_that_another_machine_is_already(
+    machine: Machine, by: str
+) -> None:
+    machine.fake("arping", 'exec busybox arping "$@"', record=False)
+    (machine.run_dir / "state/NODE_ADDRESS").write_text("10.9.0.121/24\n")
+    (machine.run_dir / "state/NODE_NAME").write_text("spare121\n")
+    if by:
+        (machine.run_dir / "state/NODE_UNPROVEN").write_text("1\n")
+    found = run_in_network(
+        machine,
+        "cable eth0; at_far ip link set far-eth0 address 52:54:00:00:00:99; "
+        "at_far ip addr add 10.9.0.121/24 dev far-eth0",
+        "up.sh",
+        INTERFACE="eth0",
+    )
+    if by:
+        assert found.done.returncode == 1
+        assert "10.9.0.121 is another machine's already (52:54:00:00:00:99)" in machine.note("why")
+        assert "rd.srb.node=spare121" in machine.note("hint")
+        assert found.addresses("eth0") == []
+    else:  # known by its card: its address is not asked for
+        assert found.done.returncode == 0, found.done.stderr
+
+
+def test_a_node_by_parameter_alone_is_the_only_one(machine: Machine) -> None:
+    machine.fake("arping", 'exec busybox arping "$@"', record=False)
+    (machine.run_dir / "state/NODE_ADDRESS").write_text("10.9.0.121/24\n")
+    (machine.run_dir / "state/NODE_UNPROVEN").write_text("1\n")
+    found = run_in_network(machine, "cable eth0", "up.sh", INTERFACE="eth0")
+    assert found.done.returncode == 0, found.done.stderr
+    assert found.addresses("eth0") == ["10.9.0.121/24"]
+    assert "no other machine has 10.9.0.121" in found.done.stderr
+
+
 def test_link_local_only(machine: Machine) -> None:
     found = run_in_network(machine, "cable eth0", "up.sh", IP="eth0:link6")
     assert found.done.returncode == 0, found.done.stderr

@@ -256,6 +256,10 @@ done <"$SR_ETC/identity"
 while read -r known _ own; do
     [ "$known" != "$name" ] || sr_put NODE_MACS "$own"
 done <"$nodes"
+# Anybody can say so, and two machines may be told the same: the network asks for the other one.
+if [ -n "$by_parameter" ] && [ -z "$by_dmi$by_mac" ]; then
+    sr_put NODE_UNPROVEN 1
+fi
 printf '%s\n' "$name" >"$SR_PROC/sys/kernel/hostname"
 read -r _ how <<END
 $by_parameter$by_dmi$by_mac- it is the only one

@@ -292,6 +292,27 @@ settled() {
     done
 }
 
+# A node that nothing but a kernel parameter tells may be another machine, too, which was told the same:
+# does one answer for its address (RFC 5227, 2.1.1)? Two that ask at once both hear of each other.
+be_the_only_one() {
+    if [ -z "$(sr_get NODE_UNPROVEN '')" ] || ! sr_check_ip4 "${main%%/*}"; then
+        return 0
+    fi
+    _only_nic=$(sr_get NET_INTERFACE '') _only_address=${main%%/*}
+    [ "$(sr_get NET_ADDRESS '')" = "$_only_address" ] || return 0
+    _only_said=$(sr_run -t 8 arping -D -c 3 -w 3 -I "$_only_nic" "$_only_address" 2>&1) || :
+    case $_only_said in
+        *[Rr]eply*)
+            sr_ip addr del "$main" dev "$_only_nic"
+            _only_mac=$(printf '%s\n' "$_only_said" | sed -n 's/.*\[\([0-9A-Fa-f:]\{17\}\)\].*/\1/p' | head -n 1)
+            sr_fail "$_only_address is another machine's already ($_only_mac)" \
+                "was rd.srb.node=$(sr_get NODE_NAME) given to two? a spare is one machine's"
+            ;;
+        *Sent*[Pp]rob*) sr_log "no other machine has $_only_address" ;;
+        *) sr_warn "whether another machine has $_only_address could not be asked: $_only_said" ;;
+    esac
+}
+
 reject_others
 add_bare_words
 [ -d "$SR_NET_STATE" ] || mkdir -p "$SR_NET_STATE"
@@ -322,6 +343,7 @@ for parameter in $SR_NETWORK_IP; do
 done
 set +f
 wait_for_all
+be_the_only_one
 for parameter in $SR_NETWORK_ROUTE; do
     sr_add_route "$parameter"
 done

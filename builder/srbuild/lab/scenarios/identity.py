@@ -6,13 +6,16 @@ from dataclasses import replace
 
 from srbuild.lab.cluster import N1, N2, NODES
 from srbuild.lab.lab import Lab, NodeSpec
+from srbuild.lab.proof import check_shared_root
 from srbuild.lab.scenario import Scenario
+from srbuild.lab.scenarios import nfs
 from srbuild.lab.scenarios.local_scsi import BOOT, cluster_file, disk_spec, one
 from srbuild.lab.steps import STOP
 
 UUID = "4c4c4544-0042-3510-8052-b4c04f313233"
 SWAPPED = "44454c4c-4200-1035-8052-b4c04f313233"
 SERIAL = "CZ 123/4"
+SPARE = "spare9"
 NAMED = {
     N1.name: f'uuid = "{SWAPPED}"\nserial = "{SERIAL}"\n',
     N2.name: 'serial = "CZ 999"\nasset_tag = "Room 7"\n',
@@ -69,7 +72,36 @@ def moved_card(lab: Lab) -> None:
         lab.wait_failure(node, STOP, "identity", *said)
 
 
-SCENARIOS = tuple(
+def spare_twice(lab: Lab) -> None:
+    """Two machines that no file knows are told to be the same spare: the second one stops."""
+    spare = f'[[node]]\nname = "{SPARE}"\nid = 9\naddress = "10.9.0.29/24"\n'
+    cluster = nfs.cluster_file() + spare
+    server = nfs.serve(lab)
+    first, second = _machine(N1, "52:54:00:00:00:91"), _machine(N2, "52:54:00:00:00:92")
+    told = f"rd.srb.node={SPARE} rd.srb.nic_timeout=3"
+    with lab.step(f"a machine boots as {SPARE}"):
+        node, agent = lab.hold(first, cluster, (), told)
+        agent.wait_ready(lab.left(BOOT))
+        node.wait_text("no other machine has 10.9.0.29", lab.left(STOP))
+    with lab.step(f"another one that is told to be {SPARE} stops before the storage"):
+        other = lab.start(second, cluster, (), told)
+        said = (f"10.9.0.29 is another machine's already ({first.mac})", f"rd.srb.node={SPARE}")
+        lab.wait_failure(other, STOP, "net", *said)
+    with lab.step(f"the first {SPARE} goes on and powers off"):
+        agent.require("leave", "poweroff", seconds=lab.left(60))
+        lab.wait_power_off([node], BOOT)
+    check_shared_root(lab, server, "check-export", {N1.name: ()})
+
+
+SPARE_TWICE = Scenario(
+    "identity-spare-twice",
+    "of two machines that are told to be one spare the second stops",
+    "nfs",
+    "",
+    ("lab-export", "nfs-server"),
+    spare_twice,
+)
+_OF_A_DISK = tuple(
     Scenario(name, summary, "ext4", "scsi", ("lab-local",), run, ("network",))
     for name, summary, run in (
         ("identity-dmi", "nodes found by UUID and asset tag, whatever their cards", by_firmware),
@@ -77,3 +109,4 @@ SCENARIOS = tuple(
         ("identity-moved-card", "a node's card in a strange machine stops the boot", moved_card),
     )
 )
+SCENARIOS = (*_OF_A_DISK, SPARE_TWICE)
