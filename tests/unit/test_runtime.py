@@ -9,7 +9,8 @@ import pytest
 from srbuild.catalog import Catalog
 from srbuild.config.load import Config, load_config
 from srbuild.host.sysroot import Sysroot
-from srbuild.pipeline import find_modules
+from srbuild.pipeline import find_modules, find_spine
+from srbuild.plan import make_plan
 from srbuild.runtime import with_runtime
 
 CATALOG = find_modules()
@@ -94,3 +95,37 @@ def test_an_image_without_a_root_has_no_container(tmp_path: Path) -> None:
 
 def test_a_site_part_takes_the_tables_of_a_container(tmp_path: Path) -> None:
     assert with_runtime(config(), CATALOG, None)[0].container == "lxc"
+
+
+@pytest.mark.parametrize(
+    ("kernels", "asked", "generation", "brought"),
+    [
+        (("2.6.32-042stab145.3",), (), "4", "openvz-4"),
+        ((VZ7,), (), "7", "openvz-7"),
+        (("4.18.0-193.6.3.vz8.4.13",), (), "8", "openvz-7"),
+        (("5.14.0-427.22.1.vz9.80.6",), (), "9", "openvz-7"),
+        (("6.8.0-ovz",), (), "9", "openvz-7"),
+        ((MAINLINE,), (), "upstream", "openvz-upstream"),
+        ((VZ7, MAINLINE), (), "upstream", "openvz-upstream"),
+        ((VZ7, MAINLINE), (VZ7,), "7", "openvz-7"),
+        ((VZ7, MAINLINE), ("all",), "auto", "openvz-upstream"),
+    ],
+)
+def test_openvz_brings_what_the_generation_of_the_kernel_needs(
+    tmp_path: Path, kernels: tuple[str, ...], asked: tuple[str, ...], generation: str, brought: str
+) -> None:
+    tree = sysroot(tmp_path / "root", VZ, *kernels)
+    found, _ = with_runtime(config(kernel=asked, container="openvz"), CATALOG, tree)
+    assert found.values["openvz"] == {"generation": (generation,)}
+    names = {module.name for module in make_plan(found, CATALOG, find_spine()).modules}
+    assert {name for name in names if name.startswith("openvz-")} == {brought}
+
+
+def test_a_generation_that_is_given_stays(tmp_path: Path) -> None:
+    tree = sysroot(tmp_path / "root", VZ, VZ7)
+    given = config(container="openvz", set=("openvz.generation=8",))
+    assert with_runtime(given, CATALOG, tree)[0].values["openvz"]["generation"] == ("8",)
+    path = tmp_path / "cluster.toml"
+    path.write_text(f'{CLUSTER}[container]\ntype = "openvz"\ngeneration = "auto"\n{NODE}')
+    found, _ = with_runtime(config(cluster=path), CATALOG, tree)
+    assert "generation" not in found.values.get("openvz", {})
