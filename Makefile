@@ -18,8 +18,8 @@ SOURCES := builder tests modules
 # Debian packages: to build an image; to test (compilers and other tools are oracles); to lint.
 IMAGE_PACKAGES = $(if $(PYTHON),,python3-venv) kmod libarchive13 mmdebstrap
 LINT_PACKAGES = busybox-static dash shellcheck
-TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio csync2 e2fsprogs gcc gfs2-utils iproute2 \
-	gzip ipmitool libarchive-tools libc6-dev lz4 musl-dev musl-tools openipmi openssl \
+TEST_PACKAGES = $(IMAGE_PACKAGES) $(LINT_PACKAGES) binutils bzip2 cpio csync2 e2fsprogs fdisk gcc gfs2-utils iproute2 \
+	gzip ipmitool libarchive-tools libc6-dev lz4 mtools musl-dev musl-tools openipmi openssl \
 	procps python3 qemu-system-x86 squashfs-tools util-linux xz-utils zstd
 MATRIX_PACKAGES = $(TEST_PACKAGES) ovmf qemu-system-arm
 BENCH_PACKAGES = $(IMAGE_PACKAGES) cpio util-linux zstd

@@ -234,6 +234,7 @@ pass() {
 
 mkdir -p "$SR_RUN/state"
 sr_cmdline_parse <"$SR_PROC/cmdline" >"$SR_RUN/cmdline"
+sr_cmdline_without_disk
 touch "$SR_RUN/log"
 sr_osr_translate
 shell=1

@@ -24,9 +24,15 @@ from srbuild.manifest import Content, Entry, File, Inline, Node
 from srbuild.paths import HostPath, ImagePath
 from srbuild.records import make_record
 
-Shape: TypeAlias = Literal["tree", "tar", "squashfs"]
+Shape: TypeAlias = Literal["tree", "tar", "squashfs", "disk"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-ENDINGS: dict[str, Shape] = {".tar": "tar", ".squashfs": "squashfs", ".sqfs": "squashfs"}
+ENDINGS: dict[str, Shape] = {
+    ".tar": "tar",
+    ".squashfs": "squashfs",
+    ".sqfs": "squashfs",
+    ".img": "disk",
+    ".raw": "disk",
+}
 MKSQUASHFS = "mksquashfs"
 _SECONDS = 1800  # for mksquashfs, which compresses on whatever processors there are
 _LEVELLED = ("gzip", "zstd")
@@ -82,6 +88,8 @@ def join_layers(layers: Layers, mtime: int, compression: tuple[str, int]) -> Boo
 
 def write_bootstrap(bootstrap: Bootstrap, target: HostPath, shape: Shape) -> tuple[str, ...]:
     """Write `bootstrap` to `target`, which is replaced by the finished one and not before.
+
+    A disk is not for this function: it holds a finished image (publish/disk.py).
 
     Returns sentences for the user. Raises UsageError for a target that is somebody else's,
     ToolError when mksquashfs is missing or fails, ConflictError for what a tree can't hold

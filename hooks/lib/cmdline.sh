@@ -55,3 +55,12 @@ sr_cmdline() {
     [ "$_cmdline_status" -ne 0 ] || printf '%s\n' "$_cmdline_value"
     return "$_cmdline_status"
 }
+
+# sr_cmdline_without_disk: what led to a bootstrap on a disk (hooks/memory.sh) says nothing of the
+# shared root: parameters of the same names, which the kernel or an initramfs before us obeyed.
+sr_cmdline_without_disk() {
+    [ -e "$SR_ROOT/etc/srbuild/disk" ] || return 0
+    sed -E '/^(root|rootfstype|rootflags|rootwait|rootdelay|init|rdinit|ro|rw)(=|$)/d' \
+        "$SR_RUN/cmdline" >"$SR_RUN/cmdline.new"
+    mv "$SR_RUN/cmdline.new" "$SR_RUN/cmdline"
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -19,35 +18,11 @@ from srbuild.lab.qemu import Machine, Vm
 from srbuild.lab.scenarios.uefi import LOADED
 from support.boots import Boot, tokens
 from support.efi import SECURE, EfiTools, efi_tools
+from support.telling import tell, telling
 
 pytestmark = [pytest.mark.boot, pytest.mark.matrix, pytest.mark.timeout(900)]
 
 SRBUILD = str(Path(sys.executable).with_name("srbuild"))
-CLUSTER = """\
-name = "lab"
-[[node]]
-name = "n1"
-id = 1
-mac = ["52:54:00:00:00:01"]
-"""
-MODULE = """\
-name = "tell"
-kind = "base"
-summary = "Say what the system was started with, and stay"
-requires = ["core"]
-[run]
-handover = {script = "tell.sh", timeout = 300}
-"""
-SCRIPT = """\
-#!/bin/sh
-set -eu
-{
-    sed 's/^/told: cmdline /' /proc/cmdline
-    find / -xdev -type f -exec sha256sum {} + | sed 's/^/told: file /'
-    echo "told: all"
-} >/dev/console
-read -r _ </dev/ttyS1
-"""
 CMDLINE = "console=ttyS0 loglevel=4 panic=1 no_timer_check rd.shell=0 rd.srb.reboot_delay=1 lab.a=b"
 # How the host of a virtual machine adds words: systemd-stub(7), strings of SMBIOS type 11.
 SMBIOS = ("-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=lab.smbios=1")
@@ -55,7 +30,6 @@ SMBIOS = ("-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=lab.smb
 # "Boot Loader Specification").
 INSTEAD = CMDLINE.replace("lab.a=b", "lab.instead=1")
 ENTRY = f"title other words\nefi /EFI/Linux/image.efi\noptions {INSTEAD}\n"
-BOOT = 300  # seconds from start to the last word
 REFUSED = 120  # seconds in which the firmware says that it will not start a program
 
 
@@ -78,13 +52,7 @@ def tools(project: Path, tmp_path_factory: pytest.TempPathFactory) -> EfiTools:
 def made(tools: EfiTools, sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A unified kernel image as users make it, of an image that tells what it holds."""
     folder = tmp_path_factory.mktemp("uki")
-    module = folder / "modules/base/tell"
-    module.mkdir(parents=True)
-    (module / "module.toml").write_text(MODULE)
-    (module / "tell.sh").write_text(SCRIPT)
-    (folder / "cluster.toml").write_text(CLUSTER)
-    argv = [SRBUILD, "build", "--module", "tell", "--module-path", "modules"]
-    argv += ["--sysroot", str(sysroot), "--cluster", "cluster.toml", "--no-cache"]
+    argv = [SRBUILD, "build", *telling(folder, sysroot)]
     argv += ["-o", "image", "--uki", "image.efi", "--cmdline", CMDLINE]
     environ = {"PATH": tools.path}
     done = subprocess.run(
@@ -113,15 +81,6 @@ def started(
         (partition / "loader/loader.conf").write_text("default other.conf\ntimeout 0\n")
     with Vm(machine, folder, folder) as vm:
         yield vm
-
-
-def tell(vm: Vm) -> tuple[str, dict[str, str]]:
-    """The command line and every file's digest that the system tells."""
-    vm.wait_text("told: all", BOOT)
-    said = vm.text().decode(errors="replace").replace("\r", "")
-    [cmdline] = re.findall(r"^told: cmdline (.*)$", said, re.MULTILINE)
-    files = re.findall(r"^told: file ([0-9a-f]{64})  (.*)$", said, re.MULTILINE)
-    return cmdline, {name: digest for digest, name in files}
 
 
 def refused(vm: Vm) -> str:

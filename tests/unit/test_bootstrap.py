@@ -219,7 +219,8 @@ def test_a_failing_mksquashfs_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_the_ending_says_the_shape(tmp_path: Path) -> None:
     named = {"b.tar": "tar", "b.squashfs": "squashfs", "b.sqfs": "squashfs", "b": "tree"}
+    named |= {"b.img": "disk", "b.raw": "disk"}
     assert {name: guess_shape(tmp_path / name, None) for name in named} == named
     assert guess_shape(tmp_path / "b.img", "tar") == "tar"
     with pytest.raises(UsageError, match="does not say what"):
-        guess_shape(tmp_path / "b.img", None)
+        guess_shape(tmp_path / "b.iso", None)

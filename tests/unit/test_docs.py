@@ -6,6 +6,7 @@ The words after a fenced block's language say how its example is proved:
   that `make test` makes as build/sysroot
 - `sh make`: targets of the Makefile, resolved by make
 - `sh uki`: run with a stand-in for ukify on PATH, which not every distribution has
+- `sh disk`: run with a stand-in for a boot loader in the folder
 - `sh boot`: what needs virtual machines; parsed here, run by `make matrix`
 - `toml module.toml`: a part of a boot module, read as one
 - `toml cluster.toml`: a cluster file, read as one; the page's commands find it under that name
@@ -33,6 +34,7 @@ from srbuild.lab.scenario import find_scenario
 from srbuild.pipeline import find_modules
 from srbuild.spine import load_spine
 from support.efi import efi_tools
+from support.loaders import make_loader
 from support.pages import host_files_page, options_page
 from support.ukify import make_ukify
 
@@ -40,7 +42,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-KINDS = {"sh", "sh make", "sh uki", "sh boot", "toml cluster.toml"}
+KINDS = {"sh", "sh make", "sh uki", "sh disk", "sh boot", "toml cluster.toml"}
 KINDS |= {"toml module.toml", "toml matrix.toml"}
 
 
@@ -165,6 +167,16 @@ def test_commands_that_need_ukify_work(example: Example, sysroot: Path, tmp_path
     script = f"PATH={shlex.quote(str(folder))}:$PATH\n{example.text}"
     run_commands(script, example.page, sysroot, tmp_path)
     [made] = (tmp_path / "build").glob("*.efi")
+    assert made.stat().st_size
+
+
+@pytest.mark.parametrize("example", of_kind("sh disk"))
+def test_commands_that_need_a_boot_loader_work(
+    example: Example, sysroot: Path, tmp_path: Path
+) -> None:
+    make_loader(tmp_path / "systemd-bootx64.efi")
+    run_commands(example.text, example.page, sysroot, tmp_path)
+    [made] = tmp_path.glob("*.img")
     assert made.stat().st_size
 
 

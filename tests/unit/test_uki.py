@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from srbuild.errors import ConfigError, MissingInputError, SrbuildError, ToolError, VerifyError
-from srbuild.publish.uki import UkiParts, check_ukify, read_cmdline, write_uki
+from srbuild.publish.cmdline import read_cmdline
+from srbuild.publish.uki import UkiParts, check_ukify, write_uki
 from support.ukify import make_ukify
 
 

@@ -187,7 +187,8 @@ def _check_uki(target: Path | None, cmdline: str | None, part: str) -> str:
         return ""
     if part == "site":
         raise UsageError("a site part has no kernel to unify it with", "leave --uki out")
-    from srbuild.publish.uki import check_ukify, read_cmdline
+    from srbuild.publish.cmdline import read_cmdline
+    from srbuild.publish.uki import check_ukify
 
     words = read_cmdline(cmdline or "")
     check_ukify()

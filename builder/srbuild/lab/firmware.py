@@ -109,12 +109,24 @@ def start_program(machine: Machine, program: HostPath, firmware: Firmware) -> Ma
     target = folder / "EFI/BOOT" / _KINDS[machine.arch][1]
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(program, target)
+    return _started(machine, firmware, f"readonly=on,file=fat:{plain(folder)}")
+
+
+def start_disk(machine: Machine, disk: HostPath, firmware: Firmware) -> Machine:
+    """`machine` started by `firmware` from the raw `disk`, which the system has, too.
+
+    What is written to it is gone afterwards. The machine's variables lie beside its initrd.
+    """
+    return _started(machine, firmware, f"snapshot=on,file={plain(disk)}")
+
+
+def _started(machine: Machine, firmware: Firmware, drive: str) -> Machine:
     variables = shutil.copyfile(firmware.variables, machine.initrd.with_suffix(".variables"))
     flash = "if=pflash,format=raw"
     words = [
         *("-drive", f"{flash},unit=0,readonly=on,file={plain(firmware.code)}"),
         *("-drive", f"{flash},unit=1,file={plain(variables)}"),
-        *("-drive", f"if=none,id=esp,format=raw,readonly=on,file=fat:{plain(folder)}"),
+        *("-drive", f"if=none,id=esp,format=raw,{drive}"),
         *("-device", "virtio-blk-pci,drive=esp,bootindex=0"),
     ]
     if firmware.secure:

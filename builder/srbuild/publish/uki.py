@@ -11,18 +11,16 @@ import json
 import re
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 
-from srbuild.errors import ConfigError, MissingInputError, Origin, ToolError, VerifyError
+from srbuild.errors import ToolError, VerifyError
 from srbuild.frozen import frozen
 from srbuild.host.files import Draft
 from srbuild.host.tool import Result, find_tool, run
 from srbuild.paths import HostPath
+from srbuild.publish.digest import size_and_sha256
 
 UKIFY = "ukify"
-MAX_CMDLINE = 2047  # bytes: COMMAND_LINE_SIZE of x86 and arm64, without the NUL
 _SECONDS = 300  # for ukify, which copies and hashes
-_STEP = 1 << 20
 
 
 @frozen
@@ -50,29 +48,6 @@ class UkiParts:
     secret: bool = False
 
 
-def read_cmdline(text: str) -> str:
-    """The kernel command line that `text` gives: itself, or with @ the content of that file.
-
-    White space becomes single spaces. Raises MissingInputError for a file that can't be read,
-    ConfigError for characters that no command line has and for too long a one.
-    """
-    origin = Origin("--cmdline")
-    if text.startswith("@"):
-        origin = Origin("--cmdline", text[1:])
-        try:
-            text = Path(text[1:]).read_bytes().decode("utf-8", "surrogateescape")
-        except OSError as error:
-            problem = f"cannot read the command line: {error.strerror}"
-            raise MissingInputError(problem, "--cmdline @FILE names a file", origin) from error
-    words = " ".join(text.split())
-    if not words.isascii() or not words.isprintable():
-        raise ConfigError("holds characters that are no printable ASCII", "", origin)
-    if len(words) > MAX_CMDLINE:
-        hint = f"the kernel takes {MAX_CMDLINE}"
-        raise ConfigError(f"{len(words)} characters are too long", hint, origin)
-    return words
-
-
 def check_ukify() -> None:
     """Raise ToolError, naming the package, when there is no ukify: before a long build."""
     try:
@@ -94,7 +69,7 @@ def write_uki(parts: UkiParts, target: HostPath) -> Uki:
     with Draft(target, secret=parts.secret) as draft:
         run(_command(parts, draft.path), timeout=_SECONDS)
         _verify(parts, draft.path)
-        size, sha256 = _digest(draft.path)
+        size, sha256 = size_and_sha256(draft.path)
         draft.commit()
     return Uki(target, size, sha256)
 
@@ -133,8 +108,8 @@ def _verify(parts: UkiParts, path: HostPath) -> None:
     found = _sections(run((UKIFY, "inspect", str(path), "--json=short"), timeout=_SECONDS))
     cmdline = parts.cmdline.encode()
     wanted = {
-        ".initrd": _digest(parts.image),
-        ".linux": _digest(parts.kernel),
+        ".initrd": size_and_sha256(parts.image),
+        ".linux": size_and_sha256(parts.kernel),
     }
     if cmdline:
         wanted[".cmdline"] = (len(cmdline), hashlib.sha256(cmdline).hexdigest())
@@ -166,17 +141,3 @@ def _sections(inspected: Result) -> Mapping[str, tuple[int, str]]:
             "cannot make sense of what `ukify inspect` says",
             hint="ukify 255 or newer is needed",
         ) from error
-
-
-def _digest(path: HostPath) -> tuple[int, str]:
-    """The size and the sha256 of a file."""
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_STEP):
-                digest.update(chunk)
-                size += len(chunk)
-    except OSError as error:
-        raise MissingInputError(f"cannot read {path}: {error.strerror}") from error
-    return size, digest.hexdigest()
