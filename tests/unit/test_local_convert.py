@@ -145,3 +145,62 @@ def test_a_running_node_is_seen(root: Path) -> None:
     (root / ".cdsl.local/etc").mkdir()
     with pytest.raises(ConflictError, match="in use"):
         call(root, "convert", *NODES, "--yes")
+
+
+# --- what OSR's cdsltab binds -------------------------------------------------------------------
+
+BINDS = """\
+# comment
+/.cluster/cdsl/%(nodeid)s/var/spool /var/spool bind defaults,__initrd
+bind /.cluster/cdsl/%(nodeid)s/etc/own.conf etc/own.conf defaults
+nfs filer:/x /mnt/x defaults
+"""
+
+
+@pytest.fixture
+def bound(root: Path) -> Path:
+    (root / "etc/cdsltab").write_text(BINDS)
+    (root / "var/spool").mkdir(exist_ok=True)
+    (root / "etc/own.conf").write_text("")
+    for name in ("default", "1", "2"):
+        tree = root / ".cluster/cdsl" / name
+        (tree / "var/spool").mkdir()
+        (tree / "var/spool/job").write_text(f"job of {name}\n")
+        (tree / "etc/own.conf").write_text(f"own of {name}\n")
+    return root
+
+
+def test_what_cdsltab_binds_is_the_nodes_own_afterwards(bound: Path) -> None:
+    said = call(bound, "convert", *NODES, "--yes")
+    assert "/etc/cdsltab goes with it" in said
+    check_converted(bound)
+    for number in ("1", "2"):
+        own = bound / ".srbuild/nodes" / f"n{number}"
+        assert (own / "var/spool/job").read_text() == f"job of {number}\n"
+        assert (own / "etc/own.conf").read_text() == f"own of {number}\n"
+    assert (bound / "var/spool").is_dir()
+    assert (bound / "etc/own.conf").read_text() == ""
+    lines = (bound / ".srbuild/list").read_text().splitlines()
+    assert "/etc/own.conf file any make shared host-dependent, as OSR had it" in lines
+    assert not (bound / "etc/cdsltab").exists()
+    [kept] = (bound / ".srbuild/kept").glob("*/osr/etc/cdsltab")
+    assert kept.read_text() == BINDS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/mnt/tree __initrd",
+        "bind /.cluster/shared/opt /opt",
+        "bind /.cluster/cdsl/%(nodeid)s/a /b",
+        "bind /.cluster/cdsl/1/var/spool /var/spool",
+        "bind /only",
+    ],
+)
+def test_what_cdsltab_has_without_a_counterpart_is_refused(bound: Path, line: str) -> None:
+    before = sorted(texts(bound))
+    (bound / "etc/cdsltab").write_text(f"{BINDS}{line}\n")
+    with pytest.raises(ConflictError, match=r"cdsltab, line 5: .* has no counterpart"):
+        call(bound, "convert", *NODES, "--yes")
+    (bound / "etc/cdsltab").write_text(BINDS)
+    assert sorted(texts(bound)) == before

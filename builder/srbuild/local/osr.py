@@ -11,9 +11,16 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from srbuild.errors import ConfigError, ConflictError, MissingInputError, raise_all
+from srbuild.errors import (
+    ConfigError,
+    ConflictError,
+    MissingInputError,
+    SrbuildError,
+    raise_all,
+)
 from srbuild.formats.xmltree import SIZE_MAX, XmlError, parse_xml
 from srbuild.frozen import frozen
 from srbuild.local.layout import (
@@ -32,6 +39,8 @@ from srbuild.local.lookup import Look
 from srbuild.local.plans import Wish
 from srbuild.local.steps import Plan, Step
 
+CDSLTAB: Final = "/etc/cdsltab"
+_BINDS = ("bind", "rbind")
 INVENTORIES: Final = ("/.cdsl_inventory.xml", "/var/lib/cdsl/cdsl_inventory.xml")
 
 
@@ -47,6 +56,8 @@ class Inventory:
     prefix: str
     own: tuple[str, ...]
     shared: tuple[str, ...]
+    bound: tuple[str, ...] = ()
+    """Those of `own` that no link leads to: OSR's cdsltab has them bound."""
 
 
 def read_inventory(tree: Look) -> Inventory:
@@ -54,7 +65,9 @@ def read_inventory(tree: Look) -> Inventory:
     for path in INVENTORIES:
         data = tree.read(path, SIZE_MAX)
         if data is not None:
-            return parse_inventory(data, path)
+            found = parse_inventory(data, path)
+            table = tree.read(CDSLTAB, SIZE_MAX)
+            return found if table is None else with_cdsltab(found, table)
     raise MissingInputError(
         "this root has no inventory of OSR's", f"looked for {' and '.join(INVENTORIES)}"
     )
@@ -97,6 +110,32 @@ def parse_inventory(data: bytes, path: str) -> Inventory:
     )
 
 
+def with_cdsltab(osr: Inventory, table: bytes) -> Inventory:
+    """`osr` with what its /etc/cdsltab, `table`, binds from the nodes' trees to the same paths.
+
+    Raises ConflictError for what has no counterpart here.
+    """
+    bound: list[str] = []
+    errors: list[SrbuildError] = []
+    for number, line in enumerate(table.decode("utf-8", "surrogateescape").splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if len(words) > 2 and words[2] in _BINDS:
+            words = [words[2], *words[:2]]
+        if not words or (words[0] not in _BINDS and not words[0].startswith("/")):
+            continue  # another file system
+        if words[0] in _BINDS and len(words) > 2:
+            target = f"/{words[2].strip('/')}"
+            if f"/{words[1].strip('/')}" == f"{osr.tree}/{osr.prefix}%(nodeid)s{target}":
+                bound.append(check_path(target))
+                continue
+        problem = f"{CDSLTAB}, line {number}: {line.strip()!r} has no counterpart"
+        hint = "what it does can be had by srbuild local add: take it out, then convert"
+        errors.append(ConflictError(problem, hint))
+    raise_all(errors)
+    own = tuple(sorted({*osr.own, *bound}))
+    return replace(osr, own=own, bound=tuple(bound))
+
+
 def _folder(text: str, path: str) -> str:
     parts = text.strip("/").split("/")
     if not text.isprintable() or {"", ".", ".."} & set(parts):
@@ -122,7 +161,7 @@ def plan_convert(tree: Look, wish: Wish, names: Mapping[str, str]) -> Plan:
     for path in osr.own:
         made, line, point = _own(tree, wish, osr, path, homes)
         steps += made
-        points.append(point)
+        points += point
         text = with_entry(text, path, line) if line else text
     for path in osr.shared:
         steps.append(_shared(tree, osr, path, homes))
@@ -131,13 +170,13 @@ def plan_convert(tree: Look, wish: Wish, names: Mapping[str, str]) -> Plan:
     kept = f"{KEPT}/{wish.stamp}/osr"
     steps += [Step("text", LIST, text=text), *points, Step("dir", KEPT, mode=0o700)]
     tops = {f"/{one.strip('/').split('/')[0]}" for one in (osr.tree, osr.shared_tree, osr.link)}
-    for path in (*sorted(tops), osr.path):
+    for path in (*sorted(tops), osr.path, CDSLTAB):
         if tree.look(path):
             steps.append(Step("move", f"{kept}{path}", path))
     notes = [f"{osr.path}: {len(osr.own)} paths of {len(homes)} nodes, {len(osr.shared)} shared"]
     notes.append(f"what OSR had is in {kept}")
-    if tree.look("/etc/cdsltab"):
-        notes.append("/etc/cdsltab is not read at boot: name its mounts in /etc/fstab")
+    if tree.look(CDSLTAB):
+        notes.append(f"{CDSLTAB} goes with it: name its other file systems in /etc/fstab")
     return Plan("convert", tuple(steps), tuple(notes))
 
 
@@ -191,10 +230,12 @@ def _check_nesting(osr: Inventory) -> None:
 
 def _own(
     tree: Look, wish: Wish, osr: Inventory, path: str, homes: Mapping[str, str]
-) -> tuple[list[Step], str, Step]:
-    """The copies of `path`, its line in the list if it takes one, and its mount point."""
+) -> tuple[list[Step], str, list[Step]]:
+    """The copies of `path`, its line in the list, if any, its mount point if it has none."""
     link = tree.look(path)
-    if link is None or link.kind != "link" or not _leads(path, link.target, osr.link):
+    is_point = path in osr.bound and link is not None and link.kind in ("dir", "file")
+    is_link = link is not None and link.kind == "link" and _leads(path, link.target, osr.link)
+    if not is_point and not is_link:
         raise ConflictError(
             f"{path} is in {osr.path}, but is no link into {osr.link}",
             hint="com-cdslinvchk tells more; correct the one or the other",
@@ -218,7 +259,7 @@ def _own(
         why = "a file for some, a directory for others" if kinds else "in no node's tree"
         raise ConflictError(f"{path} is {why}", "correct it below " + osr.tree)
     kind = kinds.pop()
-    point = Step("point", path, text=kind, mode=mode)
+    point = [] if is_point else [Step("point", path, text=kind, mode=mode)]
     is_known = any(entry.name == path for entry in wish.defaults)
     line = "" if is_known else f"{path} {kind} any make shared host-dependent, as OSR had it"
     return steps, line, point

@@ -12,6 +12,9 @@ set -eu
 # shellcheck source=hooks/lib/hostmake.sh
 . "$SR_LIB/hostmake.sh"
 
+# shellcheck source=modules/container/local/cdsltab.sh
+. "${0%/*}/cdsltab.sh"
+
 own_list=${0%/*}/hostfiles.list
 work=$SR_RUN/local
 list=$work/list
@@ -202,6 +205,7 @@ mounts() {
                 case $what in
                     tmpfs) (sr_host_enter "$outer_source" "${path#"$outer"}") || exit 1 ;;
                     shared) shared_point "$outer_source" "${path#"$outer"}" "$type" || exit 1 ;;
+                    osr | common) ;;
                     *) continue ;;
                 esac
                 ;;
@@ -214,14 +218,20 @@ mounts() {
                 printf '%s\t%s\t%s\n' "$type" "$SR_SYSROOT/.srbuild/shared$path" "${path#/}"
                 inner=$path
                 ;;
+            osr | common)
+                source=$first
+                printf '%s\t%s\t%s\n' "$type" "$source" "${path#/}"
+                [ "$what" = osr ] || inner=$path
+                ;;
             *)
                 source_of "$type" "$what" "$first" "$path" "$path" 5<&-
                 printf '%s\t%s\t%s\n' "$type" "$source" "${path#/}"
                 ;;
         esac
-        if [ "$type" = dir ] && [ "$what" != readonly ] && [ "$what" != shared ]; then
-            outer=$path outer_source=$source
-        fi
+        case $type:$what in
+            file:* | dir:readonly | dir:shared | dir:common) ;;
+            *) outer=$path outer_source=$source ;;
+        esac
     done 5<"$work/sorted"
 }
 
@@ -232,7 +242,6 @@ trees() {
     fi
     sr_host_real /.cdsl.local || return 0
     sr_host_real /.cluster || return 0
-    number=$(sr_get NODE_ID)
     sr_host_real "/.cluster/cdsl/$number" || sr_fail "the shared root has /.cdsl.local, but no /.cluster/cdsl/$number" \
         "add the node $node with its number $number to OSR's tree, or remove /.cdsl.local"
     printf 'dir\t%s\t.cdsl.local\n' "$SR_SYSROOT/.cluster/cdsl/$number"
@@ -305,7 +314,12 @@ fi
 own=$host_base
 prepare_state
 
-: >"$work/places"
+# First, so that of two entries for a path theirs counts.
+if number=$(sr_get NODE_ID); then
+    cdsltab_places "$number" >"$work/places"
+else
+    : >"$work/places"
+fi
 while read -r what need first name <&3; do
     case $what in
         virtual | mask) ;;

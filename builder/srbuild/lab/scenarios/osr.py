@@ -59,7 +59,9 @@ def imported(lab: Lab) -> None:
     found = storage.order("list-cdsl", *OWN)
     lab.proof["own"] = list(found)
     wanted = tuple(
-        f"{number} {log}{name} wrote" for number, name in OWN.items() for log in ("", "log ")
+        f"{number} {what}{name} wrote"
+        for number, name in OWN.items()
+        for what in ("", "log ", "own ")
     )
     lab.expect(found == wanted, f"{wanted} in OSR's trees, but: {found}")
 
