@@ -1,7 +1,8 @@
 """`python -m tests.bench.boot`: how long a boot takes, beside a minimal init made by hand.
 
 One storage server, one kernel, the same address; srbuild's image and the hand-made one boot in
-turn, so that what slows this machine down slows both. No privilege is needed.
+turn, so that what slows this machine down slows both. So does one of initramfs-tools, where
+this is run as root; nothing else needs a privilege.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from srbuild.lab.scenario import Scenario
 from srbuild.lab.scenarios import iscsi, nfs
 from srbuild.lab.times import read_times
 
+from . import bootpeer
+from .bootpeer import Peer
 from .byhand import Stack, write_image
 from .figures import Bar, ratios, spread, table
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT = 1.5  # times the hand-made one
+PEER_TREE = PROJECT / "build/bench-root"  # that of `make bench`
 PATIENCE = 300  # seconds that one boot may take
-OURS, BYHAND = "srbuild", "by hand"
+OURS, BYHAND, PEER = "srbuild", "by hand", "initramfs-tools"
 
 # As the machines of the lab have it: a virtio card on PCI.
 MACHINE = ("virtio_pci", "virtio_net")
@@ -47,6 +51,20 @@ NFS = Stack(
     (),
     f"mount -t nfs4 -o vers=4.2,addr=10.9.0.1 10.9.0.1:{nfs.EXPORT} /sysroot",
 )
+# As Debian's own scripts take them; the hand-made one checks no file system either (fastboot).
+_PEER_ADDRESS = "ip=10.9.0.21::10.9.0.1:255.255.255.0:n1:eth0:off net.ifnames=0 fastboot"
+PEERS = {
+    "iscsi": Peer(
+        ISCSI.kmods,
+        f"root=/dev/sda rootfstype=ext4 rw {_PEER_ADDRESS} ISCSI_INITIATOR=iqn.2026-01.lab:hand "
+        f"ISCSI_TARGET_NAME={iscsi.TARGET} ISCSI_TARGET_IP=10.9.0.1 ISCSI_TARGET_PORT=3260 "
+        "ISCSI_TARGET_GROUP=1",
+    ),
+    "nfs": Peer(
+        (*MACHINE, "nfs", "nfsv3"),
+        f"boot=nfs root=/dev/nfs nfsroot=10.9.0.1:{nfs.EXPORT} rw {_PEER_ADDRESS}",
+    ),
+}
 _HAND = re.compile(r"bench: init at ([\d.]+), root mounted at ([\d.]+)")
 _LOG = re.compile(r"\[ *([\d.]+)\] (?:.*npack.* initramfs|(Freeing initrd))")
 
@@ -116,7 +134,7 @@ def main() -> int:
         for name, row in ROWS.items():
             if options.only not in (None, name):
                 continue
-            boots = run_row(row, options.sysroot.resolve(), options.n)
+            boots = run_row(row, options.sysroot.resolve(), options.n, PEERS[name])
             document[name] = {who: [asdict(one) for one in found] for who, found in boots.items()}
             print(f"{render(name, boots)}\n", flush=True)
     except SrbuildError as error:
@@ -128,8 +146,8 @@ def main() -> int:
     return 0
 
 
-def run_row(row: Row, sysroot: Path, rounds: int) -> dict[str, list[Boot]]:
-    """Boot each image `rounds` times, in turn, against one server."""
+def run_row(row: Row, sysroot: Path, rounds: int, peer: Peer) -> dict[str, list[Boot]]:
+    """Boot each image `rounds` times, in turn, against one server; the peer's where it can be."""
     scenario = row.scenario
     image = PROJECT / "build" / f"{scenario.image_name}.img"
     catalog = pipeline.find_modules()
@@ -138,14 +156,22 @@ def run_row(row: Row, sysroot: Path, rounds: int) -> dict[str, list[Boot]]:
     version = image_kernel(image)
     found: dict[str, list[Boot]] = {OURS: [], BYHAND: []}
     folder = PROJECT / "build/lab" / f"bench-{scenario.image_name}"
-    seconds = PATIENCE * (2 * rounds + 2)
+    seconds = PATIENCE * (3 * rounds + 2)
+    absent = bootpeer.why_not(version, PEER_TREE)
     request = LabRequest(image, sysroot, find_kernel(sysroot, version), folder, seconds)
     environ = {**os.environ, "SRBUILD_CACHE": str(PROJECT / "build/cache")}
     with Lab(make_inputs(request, scenario, environ), _tell) as lab:
         hand = write_image(folder / "hand.img", sysroot, version, row.stack)
+        images = [(BYHAND, hand, "")]
+        if absent:
+            _tell(f"{PEER} is not measured: {absent}")
+        else:
+            other = bootpeer.write_image(folder / "peer.img", PEER_TREE, version, peer)
+            images.append((PEER, other, peer.words))
         row.serve(lab)
         for _ in range(rounds):
-            found[BYHAND].append(_boot_by_hand(lab, hand))
+            for who, path, words in images:
+                found.setdefault(who, []).append(_boot_other(lab, who, path, words))
             found[OURS].append(_boot_ours(lab, row))
     return found
 
@@ -160,18 +186,18 @@ def _boot_ours(lab: Lab, row: Row) -> Boot:
     return Boot(times.kernel, times.unpacking, times.init, times.points)
 
 
-def _boot_by_hand(lab: Lab, image: Path) -> Boot:
-    with lab.step("the hand-made image boots"):
-        vm = lab.boot(iscsi.N1, "hand", image, CMDLINE, ())
+def _boot_other(lab: Lab, who: str, image: Path, words: str) -> Boot:
+    with lab.step(f"the image of {who} boots"):
+        vm = lab.boot(iscsi.N1, who.replace(" ", "-"), image, f"{CMDLINE} {words}", ())
         lab.wait_power_off([vm], PATIENCE)
     return read_by_hand(_text(vm))
 
 
 def read_by_hand(console: str) -> Boot:
-    """What the hand-made init said; SrbuildError when it did not mount its root."""
+    """What another's init said; SrbuildError when it did not mount its root."""
     said = _HAND.search(console)
     if said is None or "bench: done" not in console:
-        raise SrbuildError(f"the hand-made image did not mount its root:\n{console[-2000:]}")
+        raise SrbuildError(f"the image did not mount its root:\n{console[-2000:]}")
     stamps = {bool(freed): float(at) for at, freed in _LOG.findall(console)}
     begin, end = float(said[1]), float(said[2])
     return Boot(begin, round(stamps[True] - stamps[False], 2), round(end - begin, 2), {})
@@ -194,9 +220,12 @@ def render(name: str, boots: Mapping[str, list[Boot]]) -> str:
     points = boots[OURS][0].points
     by_point = [(p, spread([one.points[p] for one in boots[OURS]]).text()) for p in points]
     parts.append(table(("point", "s"), by_point))
-    ratio = ratios([one.init for one in boots[OURS]], [one.init for one in boots[BYHAND]])
-    bar = Bar("srbuild / by hand, init to root", ratio, LIMIT)
-    parts.append(table(("", "bar", "measured", ""), [bar.row()]))
+    bars = []
+    for who, limit in ((BYHAND, LIMIT), (PEER, 1.0)):
+        if who in boots:
+            ratio = ratios([one.init for one in boots[OURS]], [one.init for one in boots[who]])
+            bars.append(Bar(f"srbuild / {who}, init to root", ratio, limit).row())
+    parts.append(table(("", "bar", "measured", ""), bars))
     return "\n\n".join(parts)
 
 

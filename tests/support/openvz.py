@@ -33,6 +33,9 @@ class Node:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        if os.geteuid():
+            # vzctl refuses a shared root that is not root's.
+            machine.shell = ("unshare", "--map-root-user", *machine.shell)
         self.home = machine.home / "modules/openvz"
         shutil.copytree(PROJECT / "modules/container/openvz", self.home)
         (machine.home / "modules/supervisor").mkdir(parents=True)
