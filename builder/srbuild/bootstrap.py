@@ -24,8 +24,9 @@ from srbuild.manifest import Content, Entry, File, Inline, Node
 from srbuild.paths import HostPath, ImagePath
 from srbuild.records import make_record
 
-Shape: TypeAlias = Literal["tree", "tar", "squashfs", "disk"]
-SHAPES: tuple[Shape, ...] = get_args(Shape)
+Root: TypeAlias = Literal["tree", "tar", "squashfs"]
+Shape: TypeAlias = Root | Literal["disk"]
+SHAPES: tuple[Shape, ...] = (*get_args(Root), "disk")
 ENDINGS: dict[str, Shape] = {
     ".tar": "tar",
     ".squashfs": "squashfs",
@@ -86,7 +87,7 @@ def join_layers(layers: Layers, mtime: int, compression: tuple[str, int]) -> Boo
     return Bootstrap(tuple(ordered), mtime, compression)
 
 
-def write_bootstrap(bootstrap: Bootstrap, target: HostPath, shape: Shape) -> tuple[str, ...]:
+def write_bootstrap(bootstrap: Bootstrap, target: HostPath, shape: Root) -> tuple[str, ...]:
     """Write `bootstrap` to `target`, which is replaced by the finished one and not before.
 
     A disk is not for this function: it holds a finished image (publish/disk.py).
@@ -175,6 +176,9 @@ def _write_squashfs(bootstrap: Bootstrap, draft: Draft) -> None:
     archive = io.BytesIO()
     _write_tar(bootstrap, archive)
     command = [MKSQUASHFS, "-", str(draft.path), "-tar", "-noappend", "-no-progress", "-quiet"]
+    # The root directory has no entry, and would be the user's.
+    command += ["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"]
+    command += ["-root-time", str(bootstrap.mtime)]
     command += ["-no-xattrs", *_compression_words(*bootstrap.compression)]
     epoch = {"SOURCE_DATE_EPOCH": str(bootstrap.mtime)}
     run(command, timeout=_SECONDS, env=epoch, input=archive.getvalue())

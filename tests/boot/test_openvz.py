@@ -27,6 +27,7 @@ def test_a_root_reboots_crashes_and_powers_off_in_its_container(boot: Boot) -> N
     allowed = {name for name, how in found.items() if how == "allowed"}
     assert allowed == {
         "remount-sys", "devtmpfs", "debugfs", "remount-root", "below-the-root", "fresh-proc",
+        "take-off-own",
     }  # fmt: skip
 
 

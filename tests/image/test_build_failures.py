@@ -174,7 +174,7 @@ def test_an_initramfs_of_another_tool_is_sound(
         for top in ("usr/sbin", "etc")
         for path in sorted([unpacked_tree / top, *(unpacked_tree / top).rglob("*")])
     )
-    argv = ["cpio", "-o", "-H", "newc", "--quiet"]
+    argv = ["cpio", "-o", "-H", "newc", "--quiet", "--owner=+0:+0"]
     names = f"usr\n{listed}".encode()
     done = subprocess.run(
         argv, input=names, cwd=unpacked_tree, check=True, capture_output=True, timeout=60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -180,7 +181,9 @@ def test_a_failure_leaves_the_earlier_tree(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    for shape in subject.SHAPES:
+    # Who is not root is told of set-user-id programs before.
+    shapes = [shape for shape in get_args(subject.Root) if shape != "tree" or not os.geteuid()]
+    for shape in shapes:
         with pytest.raises(SrbuildError, match="cannot write"):
             write_bootstrap(bootstrap(), tmp_path / "no/b", shape)
 

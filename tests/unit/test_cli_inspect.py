@@ -38,7 +38,7 @@ def foreign(folder: Path, *names: bytes) -> Path:
     listed = b".\n" + b"".join(b"./" + name + b"\n" for name in names)
     target = folder / "foreign.img"
     with target.open("wb") as file:
-        argv = ["cpio", "-o", "-H", "newc", "--quiet"]
+        argv = ["cpio", "-o", "-H", "newc", "--quiet", "--owner=+0:+0"]
         subprocess.run(argv, cwd=tree, input=listed, stdout=file, check=True, timeout=60)
     return target
 

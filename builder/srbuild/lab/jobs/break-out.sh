@@ -40,6 +40,17 @@ try remount-sys write_remounted
 try devtmpfs sh -c "mount -t devtmpfs none $trial && umount $trial"
 try debugfs sh -c "mount -t debugfs none $trial && umount $trial"
 try remount-root sh -c 'mount -o remount,ro / && mount -o remount,rw /'
+# The root's file system once more, without the node's own files over it: as the container has it.
+mount_again() {
+    while read -r source place kind options _; do
+        [ "$place" != / ] || set -- "$source" "$kind" "$options"
+    done </proc/mounts
+    mount -t "$2" "$1" "$trial" || mount -t "$2" -o "$3" "$1" "$trial" || return
+    umount "$trial"
+}
+try mount-shared-root mount_again
+# In mounts of its own, so that the container's stay: what is locked there is so here.
+try take-off-own unshare -m umount -l /etc/hostname
 try see-bootstrap sh -c 'tr "\0" " " </proc/[0-9]*/cmdline | grep -q srbuild/supervisor'
 try bootstraps-secrets sh -c 'ls /etc/srbuild/values /proc/1/root/etc/srbuild/values'
 try card-of-the-root sh -c "ip -o link | grep -q 'ether $2'"

@@ -85,15 +85,16 @@ def hosts_network_hybrid(lab: Lab) -> None:
 
 
 def shifted(lab: Lab) -> None:
-    """Users of its own on ext4, which close the known hole; its own console; a halt reboots n1."""
+    """Users of its own on ext4, which close the known holes; its own console; a halt reboots n1."""
     path = lab.own_disk("root", lab.disk(LOCAL))
     more = 'user_namespace = "shifted"\nconsole = "own"\n'
     reboot = '[supervisor]\non_halt = "reboot"\n'
     node, agent = boot(lab, in_lxc(local_scsi.cluster_file(more=reboot), more), (one(path),))
     with lab.step("root in the container tries to break out"):
         lines = agent.require("in-ct", "break-out", "sda", N1.mac, seconds=lab.left(120))
-        allowed = [line for line in lines if not line.endswith(" refused")]
-        lab.expect(not allowed, f"all refused, but: {allowed}")
+        allowed = {line.split()[0] for line in lines if not line.endswith(" refused")}
+        # What an idmapped mount has below it is not locked: docs/containers.md.
+        lab.expect(allowed <= {"take-off-own"}, f"all refused but that, but: {sorted(allowed)}")
     with lab.step("the container's console is looked at"):
         agent.require("see-console", seconds=lab.left(120))
     with lab.step("the container powers off, and n1 reboots"):
