@@ -23,8 +23,9 @@ def test_ocfs2_as_well(boot: Boot) -> None:
 
 
 @pytest.mark.matrix
-def test_a_node_alone_waits_for_its_peer(boot: Boot) -> None:
-    both_read_each_other(boot("gfs2-drbd-peer-absent"))
+@pytest.mark.parametrize("fs", ["gfs2", "ocfs2"])
+def test_a_node_alone_waits_for_its_peer(boot: Boot, fs: str) -> None:
+    both_read_each_other(boot(f"{fs}-drbd-peer-absent"))
 
 
 @pytest.mark.matrix
@@ -42,8 +43,9 @@ def test_a_split_brain_is_refused_and_one_side_chosen(boot: Boot) -> None:
 
 
 @pytest.mark.matrix
-def test_nodes_with_different_secrets_do_not_mirror(boot: Boot) -> None:
-    result = boot("gfs2-drbd-wrong-secret")
+@pytest.mark.parametrize("fs", ["gfs2", "ocfs2"])
+def test_nodes_with_different_secrets_do_not_mirror(boot: Boot, fs: str) -> None:
+    result = boot(f"{fs}-drbd-wrong-secret")
     assert "shared_secret" in summary(result)
     assert WRONG_SECRET not in consoles(result)
 
