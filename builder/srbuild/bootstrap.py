@@ -176,9 +176,9 @@ def _write_squashfs(bootstrap: Bootstrap, draft: Draft) -> None:
     archive = io.BytesIO()
     _write_tar(bootstrap, archive)
     command = [MKSQUASHFS, "-", str(draft.path), "-tar", "-noappend", "-no-progress", "-quiet"]
-    # The root directory has no entry, and would be the user's.
-    command += ["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"]
-    command += ["-root-time", str(bootstrap.mtime)]
+    # The root directory has no entry, and would be the user's; of a tar archive's root mksquashfs
+    # 4.5 obeys no owner but that of all.
+    command += ["-all-root", "-root-mode", "755", "-root-time", str(bootstrap.mtime)]
     command += ["-no-xattrs", *_compression_words(*bootstrap.compression)]
     epoch = {"SOURCE_DATE_EPOCH": str(bootstrap.mtime)}
     run(command, timeout=_SECONDS, env=epoch, input=archive.getvalue())

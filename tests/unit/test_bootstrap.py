@@ -73,6 +73,7 @@ def test_squashfs_is_read_by_unsquashfs(tmp_path: Path) -> None:
     }
     assert {name.partition(" -> ")[0] for name in lines if name} == set(CONTENTS)
     assert all(" 0/0 " in line for line in lines.values())
+    assert lines[""].startswith("drwxr-xr-x")
     assert lines["/sbin/su"].startswith("-rwsr-xr-x")
     assert lines["/null"].startswith("crw-rw-rw-")
     assert out("unsquashfs", "-cat", target, "etc/secret") == "key\n"
