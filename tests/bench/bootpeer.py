@@ -7,6 +7,7 @@ iSCSI and NFS; two of ours say when its init began and when the root was mounted
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def write_image(target: Path, root: Path, version: str, peer: Peer) -> Path:
     inside = f"mkinitramfs -d /{FOLDER} -o /{FOLDER}/image {version}"
     script = 'mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" && exec chroot "$1" '
     argv = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script + inside, "sh")
-    check((*argv, root), timeout=SECONDS)
-    target.write_bytes((own / "image").read_bytes())
+    try:
+        check((*argv, root), timeout=SECONDS)
+        target.write_bytes((own / "image").read_bytes())
+    finally:
+        shutil.rmtree(own)
     return target

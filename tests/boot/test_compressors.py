@@ -20,19 +20,13 @@ from srbuild.layers import split_layers
 from srbuild.manifest import Entry, Inline, Reason
 from srbuild.paths import ImagePath
 from support.images import archive
+from support.telling import CLUSTER
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(300)]
 
 UPDATES = ImagePath(f"{HOME}/GenuineIntel.bin")  # no update: QEMU's processors take none
 JOB = ImagePath("/lab/jobs/digests.sh")
 DIGESTS = b"find / -xdev -type f -exec sha256sum {} +\n"
-CLUSTER = """\
-name = "lab"
-[[node]]
-name = "n1"
-id = 1
-mac = ["52:54:00:00:00:01"]
-"""
 CMDLINE = "console=ttyS0 loglevel=4 panic=1 rd.shell=0 rd.srb.reboot_delay=1"
 LATE = b"what a boot loader puts behind the image\n"
 

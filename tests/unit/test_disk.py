@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,10 +62,10 @@ def srbuild(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def table(disk: Path) -> dict[str, object]:
+def table(disk: Path) -> dict[str, Any]:
     argv = (shutil.which("sfdisk") or "/sbin/sfdisk", "--json", str(disk))
     done = subprocess.run(argv, check=True, capture_output=True).stdout
-    found: dict[str, object] = json.loads(done)["partitiontable"]
+    found: dict[str, Any] = json.loads(done)["partitiontable"]
     return found
 
 
@@ -73,7 +74,7 @@ def test_what_is_on_it(tmp_path: Path, target: Path) -> None:
     assert write_disk(given, target) == target.stat().st_size
     found = table(target)
     assert found["label"] == "gpt"
-    [partition] = found["partitions"]  # type: ignore[misc]
+    [partition] = found["partitions"]
     # The type is that of the UEFI specification, 5.3.3.
     assert partition["type"] == "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
     assert partition["start"] * 512 == START
@@ -100,7 +101,7 @@ def test_the_file_system_is_a_sound_fat32_with_room(tmp_path: Path, target: Path
     given = parts(tmp_path)
     given.image.write_bytes(os.urandom(50 << 20))
     write_disk(given, target)
-    [partition] = table(target)["partitions"]  # type: ignore[misc]
+    [partition] = table(target)["partitions"]
     data = target.read_bytes()[START : START + partition["size"] * 512]
     assert data[82:90] == b"FAT32   "
     assert int.from_bytes(data[32:36], "little") == partition["size"]
@@ -126,6 +127,13 @@ def test_the_same_parts_give_the_same_bytes(tmp_path: Path, target: Path, mtime:
 def test_without_words_the_entry_has_none(tmp_path: Path, target: Path) -> None:
     write_disk(parts(tmp_path, ""), target)
     assert b"options" not in read(target, f"loader/entries/srbuild-{VERSIONS[0]}.conf")
+
+
+def test_a_name_makes_no_line_of_its_own(tmp_path: Path, target: Path) -> None:
+    write_disk(replace(parts(tmp_path, ""), name="lab\noptions init=/bin/sh"), target)
+    entry = read(target, f"loader/entries/srbuild-{VERSIONS[0]}.conf").decode()
+    assert entry.startswith(f"title lab_options init__bin_sh ({VERSIONS[0]})\n")
+    assert "\noptions" not in entry
 
 
 @pytest.mark.parametrize(("secret", "mode"), [(True, 0o600), (False, 0o644)])
@@ -183,7 +191,8 @@ def test_a_missing_tool_names_its_package(
     monkeypatch.setattr("srbuild.host.tool.SBIN", ())
     with pytest.raises(ToolError) as raised:
         write_disk(parts(tmp_path), target)
-    assert {"sfdisk": "fdisk", "mcopy": "mtools"}[tool] in raised.value.hint
+    package = {"sfdisk": "fdisk", "mcopy": "mtools"}[tool]
+    assert raised.value.hint.endswith(f"apt-get install {package}")
     assert target.read_text() == "previous"
 
 

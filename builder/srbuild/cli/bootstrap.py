@@ -16,6 +16,7 @@ from srbuild.errors import UsageError
 from srbuild.paths import shown
 
 if TYPE_CHECKING:
+    from srbuild.bootstrap import Root
     from srbuild.catalog import Catalog
     from srbuild.config.load import Config
 
@@ -91,7 +92,7 @@ def bootstrap(
 
 
 def _make_root(
-    catalog: Catalog, config: Config, target: Path, shape: Any
+    catalog: Catalog, config: Config, target: Path, shape: Root
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Write what is a root by itself; facts about it, and sentences for the user."""
     from srbuild import pipeline

@@ -42,6 +42,7 @@ DEBIAN_PACKAGES = {
     "mtype": "mtools",
     "openssl": "openssl",
     "qemu-img": "qemu-utils",
+    "sfdisk": "fdisk",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "ukify": "systemd-ukify",

@@ -22,12 +22,14 @@ from srbuild.host.sysroot import Sysroot
 from srbuild.host.tool import find_tool, run
 from srbuild.paths import HostPath, SysrootPath
 from srbuild.publish.digest import size_and_sha256
+from srbuild.publish.uki import plain
 
 TOOLS = ("sfdisk", "mformat", "mmd", "mcopy", "mtype")
 MACHINES: Final = {0x8664: "x64", 0xAA64: "aa64"}
 """A PE file's machine (PE format, "Machine Types") → what UEFI calls it in names of files."""
 
 LABEL = "SRBUILD"
+_IMAGE = "srbuild/initrd"
 MENU_SECONDS = 3
 _MIB = 1 << 20
 _SECTOR = 512
@@ -86,13 +88,16 @@ def write_disk(parts: DiskParts, target: HostPath) -> int:
     """
     check_tools()
     files = dict(_files(parts))
-    partition = _partition_size(sum(_size_and_sha256(content)[0] for content in files.values()))
+    known = {name: _size_and_sha256(content) for name, content in files.items()}
+    # What makes this disk another than others: not chance, so that a build can be repeated.
+    identity = uuid.uuid5(_NAMES, f"{known[_IMAGE][1]} {parts.cmdline}")
+    partition = _partition_size(sum(length for length, _ in known.values()))
     size = _FIRST + partition + _FIRST
     with Draft(target, secret=parts.secret) as draft:
         _reserve(draft, size, target)
-        _partition(draft.path, partition, _identity(parts))
-        _fill(draft.path, partition, files, parts)
-        _verify(draft.path, files)
+        _partition(draft.path, partition, identity)
+        _fill(draft.path, partition, files, identity, parts.mtime)
+        _verify(draft.path, known)
         draft.commit()
     return size
 
@@ -101,15 +106,15 @@ def _files(parts: DiskParts) -> Iterator[tuple[str, HostPath | bytes]]:
     """Path on the partition → a file of the host, or its content."""
     yield f"EFI/BOOT/BOOT{_machine(parts.loader).upper()}.EFI", parts.loader
     yield "loader/loader.conf", f"timeout {MENU_SECONDS}\ndefault srbuild-*\n".encode()
-    yield "srbuild/initrd", parts.image
+    yield _IMAGE, parts.image
     for version, kernel in parts.kernels.items():
         yield f"srbuild/{version}/linux", kernel
         rows = {
-            "title": f"{parts.name} ({version})",
+            "title": f"{plain(parts.name)} ({version})",
             "version": version,
             "sort-key": "srbuild",
             "linux": f"/srbuild/{version}/linux",
-            "initrd": "/srbuild/initrd",
+            "initrd": f"/{_IMAGE}",
             "options": parts.cmdline,
         }
         text = "".join(f"{key} {value}\n" for key, value in rows.items() if value)
@@ -143,11 +148,6 @@ def _partition_size(content: int) -> int:
     return max(_LEAST, -(-2 * content // _LEAST) * _LEAST)
 
 
-def _identity(parts: DiskParts) -> uuid.UUID:
-    """What makes this disk another than others: not chance, so that a build can be repeated."""
-    return uuid.uuid5(_NAMES, f"{size_and_sha256(parts.image)[1]} {parts.cmdline}")
-
-
 def _reserve(draft: Draft, size: int, target: HostPath) -> None:
     try:
         os.ftruncate(draft.fd, size)
@@ -164,12 +164,18 @@ def _partition(path: HostPath, size: int, identity: uuid.UUID) -> None:
     run(("sfdisk", "--quiet", str(path)), timeout=_SECONDS, input=script.encode())
 
 
-def _fill(path: HostPath, size: int, files: dict[str, HostPath | bytes], parts: DiskParts) -> None:
+def _fill(
+    path: HostPath,
+    size: int,
+    files: dict[str, HostPath | bytes],
+    identity: uuid.UUID,
+    mtime: int,
+) -> None:
     """Make the file system, its folders and its files."""
     image = f"{path}@@{_FIRST}"
     # With a time that is given, mtools stamps all with it.
-    env = {**_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(max(parts.mtime, _FAT_EPOCH))}
-    serial = f"{_identity(parts).fields[0]:08x}"
+    env = {**_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(max(mtime, _FAT_EPOCH))}
+    serial = f"{identity.fields[0]:08x}"
     sectors = str(size // _SECTOR)
     hidden = str(_FIRST // _SECTOR)
     words = ("-F", "-T", sectors, "-H", hidden, "-N", serial, "-v", LABEL)
@@ -183,12 +189,12 @@ def _fill(path: HostPath, size: int, files: dict[str, HostPath | bytes], parts: 
         run(command, timeout=_SECONDS, env=env, input=data)
 
 
-def _verify(path: HostPath, files: dict[str, HostPath | bytes]) -> None:
-    """Compare each file on the partition with what it was copied from."""
-    for name, content in files.items():
+def _verify(path: HostPath, known: dict[str, tuple[int, str]]) -> None:
+    """Compare the size and sha256 of each file on the partition with what was copied there."""
+    for name, wanted in known.items():
         command = ("mtype", "-i", f"{path}@@{_FIRST}", f"::/{name}")
         found = run(command, timeout=_SECONDS, env=_ENVIRONMENT).stdout
-        if (len(found), hashlib.sha256(found).hexdigest()) != _size_and_sha256(content):
+        if (len(found), hashlib.sha256(found).hexdigest()) != wanted:
             raise VerifyError(f"{name} on the disk is not what was copied there")
 
 

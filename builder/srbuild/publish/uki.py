@@ -96,10 +96,11 @@ def _os_release(parts: UkiParts) -> str:
         "VERSION_ID": parts.uname,
         "PRETTY_NAME": f"{parts.name} ({parts.uname})",
     }
-    return "".join(f'{name}="{_plain(value)}"\n' for name, value in fields.items())
+    return "".join(f'{name}="{plain(value)}"\n' for name, value in fields.items())
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """`value` as a boot menu may show it: what could end its line or field becomes `_`."""
     return re.sub(r"[^A-Za-z0-9 ()+,.:_~-]", "_", value)
 
 
